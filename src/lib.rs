@@ -1,0 +1,14 @@
+//! dddns keeps nodes on floating addresses together, with no server between them.
+
+pub mod auth;
+pub mod config;
+pub mod node;
+pub mod wire;
+
+#[cfg(feature = "driver")]
+pub mod driver;
+
+#[cfg(feature = "daemon")]
+pub mod cli;
+#[cfg(feature = "daemon")]
+pub mod daemon;

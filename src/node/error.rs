@@ -1,0 +1,33 @@
+//! What a node refuses: commands that cannot be carried out. (Datagrams it discards are in `discard.rs`.)
+
+use crate::config::MaxMembers;
+
+/// Why a command was not carried out. The node's state is as it was before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CommandError {
+    /// The node belongs to no cluster.
+    #[error("this node belongs to no cluster yet: run dddns init, or dddns join with an invite")]
+    NoCluster,
+    /// The node belongs to a cluster already.
+    #[error("this node already belongs to a cluster")]
+    HasCluster,
+    /// An invite needs an address at which the inviter can be reached, and none is known.
+    #[error("no peer has told this node its address yet: give one with --address")]
+    NoAddress,
+    /// An invite holds at most 4 addresses.
+    #[error("an invite holds at most 4 addresses")]
+    TooManyAddresses,
+    /// An invite lives for at least a second.
+    #[error("an invite must be valid for at least one second and at most 30 days")]
+    Lifetime,
+    /// Too many invites are open.
+    #[error("64 invites are open: wait until one is used or expires")]
+    TooManyInvites,
+    /// The cluster is full.
+    #[error("the cluster has as many members as it may have ({})", .0.get())]
+    Full(MaxMembers),
+    /// No member has this ID.
+    #[error("no member has this identity")]
+    UnknownPeer,
+}

@@ -1,0 +1,115 @@
+//! What a node tells its owner.
+
+use crate::config::Cluster;
+use crate::node::status::{Confidence, Scope};
+use crate::wire::address::Address;
+use crate::wire::id::NodeId;
+use crate::wire::name::Name;
+
+/// A change worth knowing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event {
+    /// This node's own address changed, or how sure it is of it.
+    OwnAddress {
+        /// Which of the node's addresses: one per family and scope.
+        scope: Scope,
+        /// The address before; `None` if none was known.
+        old: Option<Address>,
+        /// The address now.
+        new: Address,
+        /// How sure the node is.
+        confidence: Confidence,
+        /// How many observer groups agree.
+        observers: usize,
+    },
+    /// A peer's published address changed, or is known for the first time.
+    PeerMoved {
+        /// Who moved.
+        peer: Who,
+        /// Where it was; `None` if it was nowhere before.
+        old: Option<Address>,
+        /// Where it is.
+        new: Address,
+        /// How long it could not be reached, in milliseconds.
+        healed_ms: u64,
+    },
+    /// A peer answers.
+    PeerUp {
+        /// Who.
+        peer: Who,
+        /// Where.
+        address: Address,
+    },
+    /// A peer misses heartbeats; it is being looked for.
+    PeerSuspect {
+        /// Who.
+        peer: Who,
+    },
+    /// A peer has not been heard for three intervals.
+    PeerLost {
+        /// Who.
+        peer: Who,
+    },
+    /// A peer stopped in an orderly way.
+    PeerLeft {
+        /// Who.
+        peer: Who,
+    },
+    /// Two machines claim to be this peer.
+    PeerConflict {
+        /// Who.
+        peer: Who,
+    },
+    /// A node became a member of the cluster, or changed its name.
+    MemberAdded {
+        /// Who.
+        peer: Who,
+    },
+    /// A node was removed from the cluster.
+    MemberRemoved {
+        /// Who.
+        peer: Who,
+    },
+    /// No peer answers: nobody can tell this node where it is, or where the others are.
+    Orphan,
+    /// A peer answers again after [`Event::Orphan`].
+    Recovered,
+    /// This node was admitted to a cluster. To be stored before the next output is acted upon: the datagram that
+    /// confirms the admission, and burns the invite, comes after this event.
+    Joined {
+        /// The cluster.
+        cluster: Cluster,
+    },
+    /// The cluster refused this node, for a reason that the inviter signed.
+    JoinRefused {
+        /// Why.
+        reason: Refusal,
+    },
+}
+
+/// A member as events name it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Who {
+    /// Its identity.
+    pub id: NodeId,
+    /// Its name. Two members may claim one name; [`Node::status`](crate::node::Node::status) tells them apart.
+    pub name: Name,
+}
+
+/// Why an inviter refuses a joiner. Spec: `spec/formats.md` section 3.2.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The invite's time is over.
+    #[error("the invite has expired: ask for a new one")]
+    Expired,
+    /// Another node has joined with this invite.
+    #[error("the invite has been used: ask for a new one")]
+    Used,
+    /// This identity was removed from the cluster.
+    #[error("this node was removed from the cluster: make a new identity with dddns init")]
+    Removed,
+    /// The cluster has as many members as it may have.
+    #[error("the cluster has as many members as it may have: have one removed first")]
+    Full,
+}

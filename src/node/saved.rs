@@ -1,0 +1,52 @@
+//! What survives a restart: the part of a node's state that its owner stores.
+
+use crate::wire::address::Address;
+use crate::wire::id::{InviteId, NodeId};
+use crate::wire::record::MemberRecord;
+
+/// Everything a node wants back after a restart. Secrets of sessions are not in it; hashes of invites are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Saved {
+    /// The member list, removed members included.
+    pub members: Vec<MemberRecord>,
+    /// Where members were, newest first, at most [`crate::node::path::HISTORY_MAX`] each.
+    pub addresses: Vec<SavedAddress>,
+    /// This node's own addresses.
+    pub own: Vec<Address>,
+    /// Invites that are open, used or expired.
+    pub invites: Vec<SavedInvite>,
+}
+
+/// An address at which a member was reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SavedAddress {
+    /// The member.
+    pub id: NodeId,
+    /// Where.
+    pub address: Address,
+    /// When it was last heard there, in seconds since 1970 by this node's clock.
+    pub seen: u64,
+}
+
+/// An invite at rest: its secret is not in it, only the hash that serves as pre-shared key.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SavedInvite {
+    /// Which invite.
+    pub id: InviteId,
+    /// `SHA-256("dddns/1 invite" || secret)`. Spec: AUTH-1.
+    pub hash: [u8; 32],
+    /// Seconds since 1970 by this node's clock.
+    pub expiry: u64,
+    /// Whether a node has joined with it.
+    pub used: bool,
+}
+
+impl std::fmt::Debug for SavedInvite {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SavedInvite")
+            .field("id", &self.id)
+            .field("expiry", &self.expiry)
+            .field("used", &self.used)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,84 @@
+//! A member's name: one DNS label.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// One DNS label: 1 to 63 of `a`–`z`, `0`–`9` and `-`, with no `-` at either end. Spec: `spec/formats.md` WIRE-9.
+///
+/// A name is a label on a [`NodeId`](crate::wire::id::NodeId), never an identity.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Name {
+    length: u8,
+    bytes: [u8; Self::MAX],
+}
+
+impl Name {
+    /// The longest name, in bytes.
+    pub const MAX: usize = 63;
+
+    /// Size on the wire, in bytes: the length and the bytes, padded with zero bytes.
+    pub const LEN: usize = 64;
+
+    /// The name as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        // Only ASCII letters, digits and hyphens pass the constructor.
+        self.bytes.get(..usize::from(self.length)).and_then(|b| std::str::from_utf8(b).ok()).unwrap_or_default()
+    }
+
+    /// The 64 bytes of the wire.
+    #[must_use]
+    pub fn to_bytes(self) -> [u8; Self::LEN] {
+        let mut wire = [0; Self::LEN];
+        wire[0] = self.length;
+        wire[1..].copy_from_slice(&self.bytes);
+        wire
+    }
+
+    /// Reads the 64 bytes of the wire; `None` if they are not exactly one name.
+    #[must_use]
+    pub fn from_bytes(wire: &[u8; Self::LEN]) -> Option<Self> {
+        let (length, rest) = wire.split_first()?;
+        let (text, padding) = rest.split_at_checked(usize::from(*length))?;
+        let name = Self::from_ascii(text)?;
+        padding.iter().all(|&b| b == 0).then_some(name)
+    }
+
+    fn from_ascii(text: &[u8]) -> Option<Self> {
+        let allowed = |b: &u8| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-');
+        let edges = text.first()? != &b'-' && text.last()? != &b'-';
+        if !edges || !text.iter().all(allowed) {
+            return None;
+        }
+        let mut bytes = [0; Self::MAX];
+        bytes.get_mut(..text.len())?.copy_from_slice(text);
+        let length = u8::try_from(text.len()).ok()?;
+        Some(Self { length, bytes })
+    }
+}
+
+impl FromStr for Name {
+    type Err = InvalidName;
+
+    /// Reads a name as people write it; capital letters become small ones, as in DNS.
+    fn from_str(text: &str) -> Result<Self, InvalidName> {
+        Self::from_ascii(text.to_ascii_lowercase().as_bytes()).ok_or(InvalidName)
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl fmt::Debug for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.as_str(), f)
+    }
+}
+
+/// A text that is not one DNS label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a name is 1 to 63 letters, digits and hyphens, with no hyphen at either end")]
+pub struct InvalidName;
