@@ -1,55 +1,209 @@
 //! Invites: one line of text that lets one node in.
-use crate::wire::address::Address;
-use crate::wire::id::{InviteId, PublicKey};
+
 use std::fmt;
 use std::str::FromStr;
 
-/// The token that `dddns invite` prints. Spec: `spec/formats.md` section 7. Display prints the secret; Debug hides it.
+use ring::digest;
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+
+use crate::wire::address::Address;
+use crate::wire::id::{InviteId, PublicKey, from_base32, to_base32};
+use crate::wire::list::List;
+
+/// The token that `dddns invite` prints. Display prints the secret; Debug hides it. Wiped when dropped.
+///
+/// Spec: `spec/formats.md` section 7.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Token {
-    /// fields private except through accessors below
-    _p: (),
+    id: InviteId,
+    secret: [u8; 32],
+    inviter: PublicKey,
+    expiry: u64,
+    addresses: List<Address, { Self::MAX_ADDRESSES }>,
 }
 
 impl Token {
+    /// How many addresses a token holds at most; it holds one at least.
+    pub const MAX_ADDRESSES: usize = 4;
+
+    /// A token. `id` and `secret` are random; `expiry` is in seconds since 1970 by the inviter's clock.
+    ///
+    /// # Errors
+    ///
+    /// [`TokenError::AddressCount`] if there is no address or more than [`Token::MAX_ADDRESSES`].
+    pub fn new(
+        id: InviteId,
+        secret: [u8; 32],
+        inviter: PublicKey,
+        expiry: u64,
+        addresses: &[Address],
+    ) -> Result<Self, TokenError> {
+        let addresses = List::try_from(addresses).map_err(|_| TokenError::AddressCount)?;
+        if addresses.is_empty() {
+            return Err(TokenError::AddressCount);
+        }
+        Ok(Self { id, secret, inviter, expiry, addresses })
+    }
+
     /// Which invite.
+    #[must_use]
     pub fn id(&self) -> InviteId {
-        todo!()
+        self.id
     }
+
+    /// What lets the joiner in.
+    #[must_use]
+    pub fn secret(&self) -> &[u8; 32] {
+        &self.secret
+    }
+
     /// The inviter's public key.
+    #[must_use]
     pub fn inviter(&self) -> PublicKey {
-        todo!()
+        self.inviter
     }
+
     /// Expiry in seconds since 1970 by the inviter's clock.
+    #[must_use]
     pub fn expiry(&self) -> u64 {
-        todo!()
+        self.expiry
     }
-    /// 1 to 4 addresses.
+
+    /// Where the inviter can be reached: 1 to 4 addresses.
+    #[must_use]
     pub fn addresses(&self) -> &[Address] {
-        todo!()
+        self.addresses.as_slice()
     }
-}
-impl fmt::Debug for Token {
-    fn fmt(&self, _f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        todo!()
-    }
-}
-impl fmt::Display for Token {
-    fn fmt(&self, _f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        todo!()
-    }
-}
-impl FromStr for Token {
-    type Err = TokenError;
-    fn from_str(_s: &str) -> Result<Self, TokenError> {
-        todo!()
+
+    /// The pre-shared key of the handshake, and all that the inviter keeps of the secret (AUTH-1).
+    #[must_use]
+    pub fn psk_hash(&self) -> [u8; 32] {
+        let mut hash = digest::Context::new(&digest::SHA256);
+        hash.update(b"dddns/1 invite");
+        hash.update(&self.secret);
+        hash.finish().as_ref().first_chunk().copied().unwrap_or_default()
     }
 }
 
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Token")
+            .field("id", &self.id)
+            .field("inviter", &self.inviter)
+            .field("expiry", &self.expiry)
+            .field("addresses", &self.addresses)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Display for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_LEN));
+        bytes.extend(self.id.0);
+        bytes.extend(self.secret);
+        bytes.extend(self.inviter.0);
+        bytes.extend(self.expiry.to_be_bytes());
+        bytes.extend(u8::try_from(self.addresses.len()));
+        self.addresses.iter().for_each(|address| bytes.extend(address.to_bytes()));
+        let checksum = checksum(&bytes);
+        bytes.extend(checksum);
+        let text = Zeroizing::new(to_base32(&bytes));
+        write!(f, "{PREFIX}{VERSION}{}", *text)
+    }
+}
+
+impl FromStr for Token {
+    type Err = TokenError;
+
+    /// Reads a token in capitals or small letters, with white space around it.
+    fn from_str(text: &str) -> Result<Self, TokenError> {
+        let text = text.trim();
+        let prefix = text.get(..PREFIX.len()).filter(|prefix| prefix.eq_ignore_ascii_case(PREFIX));
+        let rest = prefix.and_then(|_| text.get(PREFIX.len()..)).ok_or(TokenError::Prefix)?;
+        let body = rest.strip_prefix(VERSION).ok_or(TokenError::Version)?;
+        if let Some(wrong) = body.chars().find(|c| !matches!(c, 'a'..='z' | 'A'..='Z' | '2'..='7')) {
+            return Err(TokenError::Character(wrong));
+        }
+        let bytes = Zeroizing::new(from_base32(body).ok_or(TokenError::Length)?);
+        let (body, sum) = bytes.split_last_chunk::<CHECKSUM_LEN>().ok_or(TokenError::Length)?;
+        if !(1..=Self::MAX_ADDRESSES).any(|n| body.len() == FIXED_LEN + n * Address::LEN) {
+            return Err(TokenError::Length);
+        }
+        if checksum(body) != *sum {
+            return Err(TokenError::Checksum);
+        }
+        parse(body)
+    }
+}
+
+impl Zeroize for Token {
+    fn zeroize(&mut self) {
+        self.secret.zeroize();
+    }
+}
+
+impl Drop for Token {
+    fn drop(&mut self) {
+        self.zeroize();
+    }
+}
+
+impl ZeroizeOnDrop for Token {}
+
 /// Why a text is not an invite token: says what is wrong and what to do.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
-    /// It does not begin with `dddns1`.
-    #[error("not an invite: a token begins with dddns1")]
+    /// It does not begin with `dddns`.
+    #[error("not an invite: a token begins with dddns1; copy the whole line that dddns invite printed")]
     Prefix,
+    /// It is a token of another version.
+    #[error("an invite of another version: this program reads those that begin with dddns1; use the same release")]
+    Version,
+    /// It holds a character that base32 does not have.
+    #[error("the invite holds {0:?}, which no token does: copy the whole line again")]
+    Character(char),
+    /// A part is missing, or something was added.
+    #[error("the invite has the wrong length: a part is missing or was added; copy the whole line again")]
+    Length,
+    /// A character is wrong.
+    #[error("the invite has a typing error: its checksum differs; copy the whole line again")]
+    Checksum,
+    /// The number of addresses is not 1 to 4.
+    #[error("an invite holds 1 to 4 addresses")]
+    AddressCount,
+    /// An address in it cannot be one.
+    #[error("the invite holds an address that cannot be one: ask for a new invite")]
+    Address,
+}
+
+const PREFIX: &str = "dddns";
+const VERSION: &str = "1";
+const CHECKSUM_LEN: usize = 4;
+/// Everything before the addresses.
+const FIXED_LEN: usize = InviteId::LEN + 32 + PublicKey::LEN + 8 + 1;
+const MAX_LEN: usize = FIXED_LEN + Token::MAX_ADDRESSES * Address::LEN + CHECKSUM_LEN;
+
+fn checksum(bytes: &[u8]) -> [u8; CHECKSUM_LEN] {
+    let mut hash = digest::Context::new(&digest::SHA256);
+    hash.update(b"dddns/1 token");
+    hash.update(bytes);
+    hash.finish().as_ref().first_chunk().copied().unwrap_or_default()
+}
+
+/// Reads the bytes before the checksum.
+fn parse(body: &[u8]) -> Result<Token, TokenError> {
+    let (id, body) = body.split_first_chunk().ok_or(TokenError::Length)?;
+    let (secret, body) = body.split_first_chunk().ok_or(TokenError::Length)?;
+    let (inviter, body) = body.split_first_chunk().ok_or(TokenError::Length)?;
+    let (expiry, body) = body.split_first_chunk().ok_or(TokenError::Length)?;
+    let (count, list) = body.split_first().ok_or(TokenError::Length)?;
+    if list.len() != usize::from(*count) * Address::LEN {
+        return Err(TokenError::AddressCount);
+    }
+    let mut addresses = List::<Address, { Token::MAX_ADDRESSES }>::new();
+    for bytes in list.chunks_exact(Address::LEN) {
+        let address = Address::from_bytes(bytes).map_err(|_| TokenError::Address)?;
+        addresses.push(address).map_err(|_| TokenError::AddressCount)?;
+    }
+    Token::new(InviteId(*id), *secret, PublicKey(*inviter), u64::from_be_bytes(*expiry), addresses.as_slice())
 }

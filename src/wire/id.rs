@@ -4,13 +4,16 @@ use std::fmt;
 use std::str::FromStr;
 
 use data_encoding::BASE32_NOPAD_NOCASE;
-use serde::{Deserialize, Serialize};
+use ring::digest;
+
+use crate::wire::error::DecodeError;
+use crate::wire::list::Slot;
 
 /// Defines a newtype over a byte array that prints, and parses, as lower-case base32.
 macro_rules! base32_id {
     ($(#[$doc:meta])* $name:ident, $length:literal) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct $name(pub [u8; $length]);
 
         impl $name {
@@ -79,6 +82,21 @@ impl NodeId {
     }
 }
 
+impl From<&PublicKey> for NodeId {
+    /// The node ID that follows from a public key.
+    fn from(key: &PublicKey) -> Self {
+        let mut hash = digest::Context::new(&digest::SHA256);
+        hash.update(b"dddns/1 node");
+        hash.update(&key.0);
+        let hash = hash.finish();
+        Self(hash.as_ref().first_chunk().copied().unwrap_or_default())
+    }
+}
+
+impl Slot for NodeId {
+    const FILL: Self = Self::NONE;
+}
+
 impl ClusterId {
     /// The first 8 characters of the printed ID.
     #[must_use]
@@ -90,12 +108,18 @@ impl ClusterId {
 }
 
 /// What a session is addressed by: chosen at random by its receiver, never 0.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Index(pub u32);
 
 impl Index {
     /// "No session": stands in a refusal only.
     pub const NONE: Self = Self(0);
+
+    /// The index, where it must be one.
+    #[inline]
+    pub(super) fn some(self) -> Result<Self, DecodeError> {
+        if self == Self::NONE { Err(DecodeError::Index) } else { Ok(self) }
+    }
 }
 
 impl fmt::Debug for Index {
@@ -107,7 +131,7 @@ impl fmt::Debug for Index {
 /// A fingerprint of a member list: equal lists have equal digests.
 ///
 /// Spec: `spec/membership.md` section 4.
-#[derive(Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Digest(pub [u8; 8]);
 
 impl fmt::Debug for Digest {
@@ -133,4 +157,36 @@ pub fn to_base32(bytes: &[u8]) -> String {
 #[must_use]
 pub fn from_base32(text: &str) -> Option<Vec<u8>> {
     BASE32_NOPAD_NOCASE.decode(text.as_bytes()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_identifier_is_read_as_it_is_printed() {
+        let id = NodeId([0xA5; 16]);
+        let text = id.to_string();
+        assert_eq!(text.len(), 26);
+        assert!(text.starts_with(&id.short()));
+        assert_eq!(text.parse(), Ok(id));
+        assert_eq!(text.to_ascii_uppercase().parse(), Ok(id));
+        assert_eq!(PublicKey([1; 32]).to_string().len(), 52);
+        for wrong in ["", &text[..25], "1", &format!("{text}a")] {
+            assert!(wrong.parse::<NodeId>().is_err(), "{wrong}");
+        }
+        // The last character has bits that stand for nothing: only zero will do.
+        let mut padded = text;
+        padded.pop();
+        padded.push('7');
+        assert!(padded.parse::<NodeId>().is_err());
+    }
+
+    #[test]
+    fn a_node_id_is_the_beginning_of_the_labelled_hash() {
+        let mut input = b"dddns/1 node".to_vec();
+        input.extend([7; 32]);
+        let hash = digest::digest(&digest::SHA256, &input);
+        assert_eq!(NodeId::from(&PublicKey([7; 32])).0, hash.as_ref()[..16]);
+    }
 }

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::wire::list::Slot;
+
 /// One DNS label: 1 to 63 of `a`–`z`, `0`–`9` and `-`, with no `-` at either end. Spec: `spec/formats.md` WIRE-9.
 ///
 /// A name is a label on a [`NodeId`](crate::wire::id::NodeId), never an identity.
@@ -30,8 +32,9 @@ impl Name {
     #[must_use]
     pub fn to_bytes(self) -> [u8; Self::LEN] {
         let mut wire = [0; Self::LEN];
-        wire[0] = self.length;
-        wire[1..].copy_from_slice(&self.bytes);
+        let (length, bytes) = wire.split_at_mut(1);
+        length.fill(self.length);
+        bytes.copy_from_slice(&self.bytes);
         wire
     }
 
@@ -55,6 +58,14 @@ impl Name {
         let length = u8::try_from(text.len()).ok()?;
         Some(Self { length, bytes })
     }
+}
+
+impl Slot for Name {
+    const FILL: Self = {
+        let mut bytes = [0; Self::MAX];
+        bytes[0] = b'x';
+        Self { length: 1, bytes }
+    };
 }
 
 impl FromStr for Name {
@@ -82,3 +93,36 @@ impl fmt::Debug for Name {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a name is 1 to 63 letters, digits and hyphens, with no hyphen at either end")]
 pub struct InvalidName;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn is_one_dns_label() {
+        for text in ["a", "0", "pi-4", "x--y", &"n".repeat(63)] {
+            let name: Name = text.parse().unwrap();
+            assert_eq!(name.as_str(), text);
+            assert_eq!(Name::from_bytes(&name.to_bytes()), Some(name));
+        }
+        assert_eq!("Pi".parse::<Name>().unwrap().as_str(), "pi");
+        for text in ["", "-a", "a-", "-", "a.b", "a_b", "a b", "ä", &"n".repeat(64)] {
+            assert_eq!(text.parse::<Name>(), Err(InvalidName), "{text}");
+        }
+    }
+
+    #[test]
+    fn has_one_encoding() {
+        let wire = |length: u8, text: &[u8]| {
+            let mut wire = [0; 64];
+            wire[0] = length;
+            wire[1..=text.len()].copy_from_slice(text);
+            Name::from_bytes(&wire)
+        };
+        assert!(wire(2, b"pi").is_some());
+        for (length, text) in [(0, &b""[..]), (0, b"pi"), (1, b"pi"), (3, b"pi"), (64, b"pi"), (255, b"pi"), (2, b"Pi")]
+        {
+            assert_eq!(wire(length, text), None, "{length} {text:?}");
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! Leave: an orderly stop.
+
+use crate::wire::body::{Body, Lengths};
+use crate::wire::error::DecodeError;
+use crate::wire::header::Header;
+use crate::wire::kind::Kind;
+
+/// "I stop now: do not look for me." Its body is empty. Spec: `spec/formats.md` section 5.3.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Leave;
+
+impl Body for Leave {
+    const KIND: Kind = Kind::LEAVE;
+    const LENGTHS: Lengths = Lengths::fixed(0);
+
+    fn decode(_header: &Header, body: &[u8]) -> Result<Self, DecodeError> {
+        if body.is_empty() { Ok(Self) } else { Err(DecodeError::Length) }
+    }
+
+    fn encode(&self, _header: &Header, _out: &mut [u8]) -> usize {
+        0
+    }
+}
