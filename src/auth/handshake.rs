@@ -225,7 +225,7 @@ impl Received {
         let sender = match payload.verdict {
             Verdict::Accepted if index == Index::NONE => return Err(HandshakeError::Index),
             Verdict::Accepted => index,
-            Verdict::Expired | Verdict::Used | Verdict::Removed | Verdict::Full => Index::NONE,
+            Verdict::Expired | Verdict::Used | Verdict::Full => Index::NONE,
         };
         self.noise.set_psk(psk)?;
         let noise = self.noise.write(Zeroizing::new(payload.to_bytes()).as_slice())?;

@@ -23,15 +23,15 @@ pub enum Event {
         /// How many observer groups agree.
         observers: usize,
     },
-    /// A peer's published address changed, or is known for the first time.
+    /// A peer's published address changed.
     PeerMoved {
         /// Who moved.
         peer: Who,
-        /// Where it was; `None` if it was nowhere before.
-        old: Option<Address>,
+        /// Where it was.
+        old: Address,
         /// Where it is.
         new: Address,
-        /// How long it could not be reached, in milliseconds.
+        /// Since it was last heard at the old address, in milliseconds.
         healed_ms: u64,
     },
     /// A peer answers.
@@ -106,9 +106,6 @@ pub enum Refusal {
     /// Another node has joined with this invite.
     #[error("the invite has been used: ask for a new one")]
     Used,
-    /// This identity was removed from the cluster.
-    #[error("this node was removed from the cluster: make a new identity with dddns init")]
-    Removed,
     /// The cluster has as many members as it may have.
     #[error("the cluster has as many members as it may have: have one removed first")]
     Full,

@@ -1,121 +1,274 @@
 //! The protocol's state machine: datagrams, deadlines and commands in; datagrams and events out. No I/O.
 
+pub mod discard;
 pub mod error;
 pub mod event;
+pub mod outbox;
+pub mod reflection;
 pub mod saved;
 pub mod status;
 
+mod budget;
+mod candidates;
+mod commands;
+mod counters;
+mod handshakes;
+mod heartbeats;
+mod invites;
+mod jitter;
+mod joining;
+mod link;
+mod links;
+mod liveness;
+mod locating;
+mod members;
+mod membership;
+mod own_address;
+mod path;
+mod paths;
+mod pending;
+mod receive;
+mod report;
+mod schedule;
+mod subscriptions;
+mod timer;
+
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use crate::auth::drbg::Drbg;
 use crate::auth::identity::Identity;
-use crate::auth::invite::Token;
-use crate::config::Config;
+use crate::config::{Cluster, Config};
+use crate::node::budget::Budget;
+use crate::node::counters::Counters;
+use crate::node::discard::Discard;
+use crate::node::invites::Invites;
+use crate::node::jitter::Jitter;
+use crate::node::joining::Joining;
+use crate::node::links::{Links, Slot};
+use crate::node::members::Members;
+use crate::node::outbox::{Outbox, Output};
+use crate::node::pending::Responder;
+use crate::node::reflection::OwnAddresses;
+use crate::node::saved::{Revision, Saved};
+use crate::node::schedule::Schedule;
+use crate::node::subscriptions::Subscriptions;
+use crate::node::timer::{LinkTimer, NodeTimer, NodeTimers};
 use crate::wire::address::Address;
 use crate::wire::id::NodeId;
-use error::CommandError;
-use event::Event;
-use saved::Saved;
-use status::Status;
 
-/// A node.
-#[derive(Debug)]
-pub struct Node {}
+/// The probes that a node sends at most in a burst, and the time in which it gains another. Spec: `PROBE_BUDGET`.
+const PROBE_BURST: u32 = 100;
+const PROBE_PERIOD: Duration = Duration::from_millis(20);
 
-/// What a node wants done, in causal order.
+/// One node of a cluster, without sockets, clock or entropy of its own.
+///
+/// # How to drive it
+///
+/// 1. Call one of the `&mut self` methods: a datagram came, the time has come, or the owner wants something.
+/// 2. Call [`poll_output`](Self::poll_output) until it gives `None`, and do what each output says, in that order.
+/// 3. Wait for the next datagram or command, but no longer than until [`poll_timeout`](Self::poll_timeout); when that
+///    moment comes, call [`handle_timeout`](Self::handle_timeout). Go on with step 2.
+///
+/// Two laws hold after every step. While output waits, `poll_timeout` is not in the future. Once the output was taken
+/// after `handle_timeout(now)`, `poll_timeout` is later than `now`.
+///
+/// Every method is told the time. Time must not run backwards; a call with an earlier `now` than the one before is
+/// taken as if it came at the same moment. Equal inputs give equal outputs, byte for byte.
 #[derive(Debug)]
-pub enum Output<'a> {
-    /// Send these bytes, at most 1232, in one UDP datagram.
-    Transmit {
-        /// Where to.
-        to: SocketAddr,
-        /// The payload.
-        datagram: &'a [u8],
-    },
-    /// Tell the owner.
-    Event(Event),
+pub struct Node {
+    config: Config,
+    identity: Identity,
+    id: NodeId,
+    cluster: Option<Cluster>,
+    /// Where the configuration says that members are.
+    configured: BTreeMap<NodeId, Vec<Address>>,
+    started: Instant,
+    /// The wall clock at `started`. It is never read again: a clock that jumps disturbs nothing.
+    unix: Duration,
+    /// The time of the last call.
+    now: Instant,
+    drbg: Drbg,
+    jitter: Jitter,
+    members: Members,
+    links: Links,
+    own: OwnAddresses,
+    invites: Invites,
+    responder: Responder,
+    joining: Option<Joining>,
+    subscriptions: Subscriptions,
+    probes: Budget,
+    outbox: Outbox,
+    timers: NodeTimers,
+    schedule: Schedule,
+    counters: Counters,
+    revision: Revision,
+    /// When a datagram last went each way with anybody.
+    last_exchange: Instant,
+    /// When all peers were last told at once that this node seems to have moved.
+    last_burst: Option<Instant>,
+    orphan: bool,
+    stopped: bool,
 }
-
-/// Why a datagram was discarded: nothing changed but a counter. The name is stable: `status` counts by it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("discarded")]
-pub struct Discard;
 
 impl Node {
-    /// A node. `unix` is the wall clock, read once, since 1970.
+    /// A node with what it kept from its last run.
+    ///
+    /// `seed` must come from the operating system's generator and be used once: all keys follow from it. `unix` is the
+    /// wall clock at `now`, since 1970; a wrong one harms nothing but the expiry of invites.
     #[must_use]
-    pub fn new(
-        _config: Config,
-        _identity: Identity,
-        _saved: Saved,
-        _seed: [u8; 32],
-        _now: Instant,
-        _unix: Duration,
-    ) -> Self {
-        todo!()
+    pub fn new(config: Config, identity: Identity, saved: Saved, seed: [u8; 32], now: Instant, unix: Duration) -> Self {
+        let mut drbg = Drbg::new(seed);
+        let jitter = Jitter::new(u64::from_be_bytes(drbg.array()));
+        let public_key = identity.public_key();
+        let mut node = Self {
+            id: identity.node_id(),
+            cluster: config.cluster.clone(),
+            configured: BTreeMap::new(),
+            started: now,
+            unix,
+            now,
+            jitter,
+            members: Members::new(config.max_members.get()),
+            links: Links::default(),
+            own: OwnAddresses::default(),
+            invites: Invites::restore(saved.invites.clone()),
+            responder: Responder::new(public_key, now),
+            joining: None,
+            subscriptions: Subscriptions::default(),
+            probes: Budget::new(PROBE_BURST, PROBE_PERIOD, now),
+            outbox: Outbox::default(),
+            timers: NodeTimers::default(),
+            schedule: Schedule::default(),
+            counters: Counters::default(),
+            revision: Revision::default(),
+            last_exchange: now,
+            last_burst: None,
+            orphan: false,
+            stopped: false,
+            drbg,
+            config,
+            identity,
+        };
+        node.restore(now, &saved);
+        node
     }
-    /// Takes a datagram. Decrypts in place.
-    pub fn handle_datagram(&mut self, _now: Instant, _from: SocketAddr, _datagram: &mut [u8]) -> Result<(), Discard> {
-        todo!()
+
+    /// Takes a datagram that came from `from`. Sealed parts are decrypted in place.
+    ///
+    /// # Errors
+    ///
+    /// The datagram was discarded: nothing changed but a counter, and nothing is sent (under load: a cookie at most).
+    pub fn handle_datagram(&mut self, now: Instant, from: SocketAddr, datagram: &mut [u8]) -> Result<(), Discard> {
+        let now = self.advance(now);
+        self.counters.received += 1;
+        let result = self.receive(now, from, datagram);
+        if let Err(reason) = result {
+            self.counters.discard(reason);
+        }
+        result
     }
-    /// Does what is due; early calls do nothing.
-    pub fn handle_timeout(&mut self, _now: Instant) {
-        todo!()
+
+    /// Does everything that is due at `now`. Early calls do nothing.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        let now = self.advance(now);
+        while let Some((_, slot)) = self.schedule.first().filter(|&(at, _)| at <= now) {
+            if slot == Slot::NODE {
+                if let Some(timer) = self.timers.take_due(now) {
+                    self.reschedule(slot);
+                    self.handle_node_timer(now, timer);
+                }
+            } else {
+                let timer = self.links.get_mut(slot).and_then(|link| link.timers.take_due(now));
+                self.reschedule(slot);
+                if let Some(timer) = timer {
+                    self.handle_link_timer(now, slot, timer);
+                }
+            }
+        }
     }
-    /// The next output.
+
+    /// The next thing to do, in causal order; `None` when there is nothing left.
     #[must_use]
     pub fn poll_output(&mut self) -> Option<Output<'_>> {
-        todo!()
+        self.outbox.pop()
     }
-    /// When [`Node::handle_timeout`] is to be called next.
+
+    /// When [`handle_timeout`](Self::handle_timeout) is to be called at the latest; `None` if never.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        todo!()
+        if self.outbox.is_empty() { self.schedule.first().map(|(at, _)| at) } else { Some(self.now) }
     }
 
-    /// Makes an invite. `addresses`: where a joiner may find this node, besides those that its peers reflect.
-    pub fn create_invite(
-        &mut self,
-        _now: Instant,
-        _ttl: Duration,
-        _addresses: &[Address],
-    ) -> Result<Token, CommandError> {
-        todo!()
+    fn handle_node_timer(&mut self, now: Instant, timer: NodeTimer) {
+        match timer {
+            NodeTimer::Exchange => self.exchange_with_somebody(now),
+            NodeTimer::Join => self.resend_join(now),
+            NodeTimer::Pending => self.forget_unconfirmed(now),
+            NodeTimer::Orphan => self.check_orphan(now),
+        }
     }
-    /// Joins a cluster by invite: ends with `Event::Joined` or `Event::JoinRefused`; goes on trying until then.
-    pub fn join(&mut self, _now: Instant, _token: &Token) -> Result<(), CommandError> {
-        todo!()
-    }
-    /// Addresses that a configured host name resolved to: candidates only.
-    pub fn add_candidates(&mut self, _now: Instant, _peer: NodeId, _addresses: &[Address]) -> Result<(), CommandError> {
-        todo!()
-    }
-    /// Tells every peer that this node stops.
-    pub fn shutdown(&mut self, _now: Instant) {
-        todo!()
-    }
-    /// What the node knows now.
-    #[must_use]
-    pub fn status(&self, _now: Instant) -> Status {
-        todo!()
-    }
-    /// What the owner should store. See [`Node::revision`].
-    #[must_use]
-    pub fn saved(&self) -> Saved {
-        todo!()
-    }
-    /// Changes when [`Node::saved`] does: `members` must be stored at once (invites, membership), `addresses` when convenient.
-    #[must_use]
-    pub fn revision(&self) -> Revision {
-        todo!()
-    }
-}
 
-/// Which version of [`Saved`] a node is at.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Revision {
-    /// Counts changes of members and invites: losing one would lose a decision.
-    pub members: u64,
-    /// Counts changes of addresses: losing one costs a search.
-    pub addresses: u64,
+    fn handle_link_timer(&mut self, now: Instant, slot: Slot, timer: LinkTimer) {
+        match timer {
+            LinkTimer::Heartbeat => self.send_heartbeat(now, slot),
+            LinkTimer::Resend => self.resend_heartbeat(now, slot),
+            LinkTimer::Lost => self.declare_lost(now, slot),
+            LinkTimer::Handshake => self.resend_initiation(now, slot),
+            LinkTimer::Path => self.step_path(now, slot),
+            LinkTimer::Probe => self.probe(now, slot),
+            LinkTimer::Retry => self.retry(now, slot),
+            LinkTimer::Rekey => self.rekey(now, slot),
+            LinkTimer::Previous => self.forget_previous(slot),
+            LinkTimer::Sync => self.synchronise(now, slot),
+        }
+    }
+
+    /// Time never runs backwards here.
+    fn advance(&mut self, now: Instant) -> Instant {
+        self.now = self.now.max(now);
+        self.now
+    }
+
+    /// Sets a timer of a link.
+    fn arm(&mut self, slot: Slot, timer: LinkTimer, at: Instant) {
+        if let Some(link) = self.links.get_mut(slot) {
+            link.timers.set(timer, Some(at));
+            self.schedule.set(slot, link.timers.next());
+        }
+    }
+
+    /// Stops a timer of a link.
+    fn disarm(&mut self, slot: Slot, timer: LinkTimer) {
+        if let Some(link) = self.links.get_mut(slot) {
+            link.timers.set(timer, None);
+            self.schedule.set(slot, link.timers.next());
+        }
+    }
+
+    /// Sets a timer of the node as a whole.
+    fn arm_node(&mut self, timer: NodeTimer, at: Instant) {
+        self.timers.set(timer, Some(at));
+        self.schedule.set(Slot::NODE, self.timers.next());
+    }
+
+    fn reschedule(&mut self, slot: Slot) {
+        let next = if slot == Slot::NODE {
+            self.timers.next()
+        } else {
+            self.links.get(slot).and_then(|link| link.timers.next())
+        };
+        self.schedule.set(slot, next);
+    }
+
+    /// The wall clock, as far as it is known: what it said at the start, and the time since.
+    fn unix(&self, now: Instant) -> Duration {
+        self.unix + now.saturating_duration_since(self.started)
+    }
+
+    /// The heartbeat interval.
+    fn interval(&self) -> Duration {
+        self.config.heartbeat.get()
+    }
 }

@@ -9,7 +9,7 @@ use crate::wire::record::MemberRecord;
 pub struct Saved {
     /// The member list, removed members included.
     pub members: Vec<MemberRecord>,
-    /// Where members were, newest first, at most [`crate::node::path::HISTORY_MAX`] each.
+    /// Where members were, newest first, at most 8 each.
     pub addresses: Vec<SavedAddress>,
     /// This node's own addresses.
     pub own: Vec<Address>,
@@ -49,4 +49,13 @@ impl std::fmt::Debug for SavedInvite {
             .field("used", &self.used)
             .finish_non_exhaustive()
     }
+}
+
+/// Which version of [`Saved`] a node is at. Both numbers only grow.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Revision {
+    /// Counts changes of members and invites: to be stored at once, since losing one loses a decision.
+    pub members: u64,
+    /// Counts changes of addresses: to be stored when convenient, since losing one costs a search.
+    pub addresses: u64,
 }

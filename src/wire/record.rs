@@ -14,7 +14,7 @@ use crate::wire::raw::{self, Bytes, Raw};
 /// |---|---|---|
 /// | 0 | 32 | `public_key` |
 /// | 32 | 16 | `admitted_by` |
-/// | 48 | 4 | `epoch` |
+/// | 48 | 4 | `admission` |
 /// | 52 | 1 | `state` |
 /// | 53 | 4 | `revision` |
 /// | 57 | 64 | `name` |
@@ -24,11 +24,11 @@ pub struct MemberRecord {
     pub public_key: PublicKey,
     /// Who admitted it; [`NodeId::NONE`] if a configuration file did.
     pub admitted_by: NodeId,
-    /// How often it has been admitted.
-    pub epoch: u32,
+    /// The number of its admission: greater than all that its admitter knew.
+    pub admission: u32,
     /// Whether it is a member or removed.
     pub state: MemberState,
-    /// Revision of the name within the epoch.
+    /// Revision of the name within the admission.
     pub revision: u32,
     /// Its name.
     pub name: Name,
@@ -73,7 +73,7 @@ impl Slot for MemberRecord {
     const FILL: Self = Self {
         public_key: PublicKey([0; 32]),
         admitted_by: NodeId::NONE,
-        epoch: 0,
+        admission: 0,
         state: MemberState::Member,
         revision: 0,
         name: Name::FILL,
@@ -84,7 +84,7 @@ impl Slot for MemberRecord {
 pub(super) struct RawRecord {
     public_key: Bytes<{ PublicKey::LEN }>,
     admitted_by: Bytes<{ NodeId::LEN }>,
-    epoch: u32,
+    admission: u32,
     state: u8,
     revision: u32,
     name: Bytes<{ Name::LEN }>,
@@ -106,7 +106,7 @@ impl TryFrom<RawRecord> for MemberRecord {
         Ok(Self {
             public_key: PublicKey(raw.public_key.0),
             admitted_by: NodeId(raw.admitted_by.0),
-            epoch: raw.epoch,
+            admission: raw.admission,
             state,
             revision: raw.revision,
             name: Name::from_bytes(&raw.name.0).ok_or(DecodeError::Name)?,
@@ -123,7 +123,7 @@ impl From<&MemberRecord> for RawRecord {
         Self {
             public_key: Bytes(record.public_key.0),
             admitted_by: Bytes(record.admitted_by.0),
-            epoch: record.epoch,
+            admission: record.admission,
             state,
             revision: record.revision,
             name: Bytes(record.name.to_bytes()),
@@ -149,7 +149,7 @@ mod tests {
         let record = MemberRecord {
             public_key: PublicKey([1; 32]),
             admitted_by: NodeId([2; 16]),
-            epoch: 3,
+            admission: 3,
             state: MemberState::Removed,
             revision: 5,
             name: "pi4".parse().unwrap(),

@@ -67,9 +67,7 @@ pub enum Verdict {
     Expired,
     /// Another node has joined with the invite: 2 on the wire.
     Used,
-    /// This identity was removed from the cluster: 3 on the wire.
-    Removed,
-    /// The cluster has as many members as it may have: 4 on the wire.
+    /// The cluster has as many members as it may have: 3 on the wire.
     Full,
 }
 
@@ -172,8 +170,7 @@ impl Verdict {
             Self::Accepted => 0,
             Self::Expired => 1,
             Self::Used => 2,
-            Self::Removed => 3,
-            Self::Full => 4,
+            Self::Full => 3,
         }
     }
 
@@ -182,8 +179,7 @@ impl Verdict {
             0 => Ok(Self::Accepted),
             1 => Ok(Self::Expired),
             2 => Ok(Self::Used),
-            3 => Ok(Self::Removed),
-            4 => Ok(Self::Full),
+            3 => Ok(Self::Full),
             _ => Err(DecodeError::Verdict),
         }
     }

@@ -1,0 +1,139 @@
+//! What the owner of a node may ask for, and what it gets back after a restart.
+
+use std::time::{Duration, Instant};
+
+use crate::auth::invite::Token;
+use crate::node::Node;
+use crate::node::error::CommandError;
+use crate::node::link::{HISTORY_MAX, Visited};
+use crate::node::reflection::Realm;
+use crate::node::saved::{Revision, Saved, SavedAddress, SavedInvite};
+use crate::node::status::Scope;
+use crate::node::timer::NodeTimer;
+use crate::wire::address::Address;
+use crate::wire::id::{InviteId, NodeId};
+use crate::wire::record::{MemberRecord, MemberState};
+
+/// How many addresses an invite holds at most. Spec: `spec/formats.md` section 7.
+const INVITE_ADDRESSES: usize = 4;
+/// The longest life of an invite. Spec: `INVITE_TTL`.
+const INVITE_TTL_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
+
+impl Node {
+    /// Makes an invite for one node, valid for `ttl` (1 s to 30 days) by this node's clock.
+    ///
+    /// `addresses` say where a joiner finds this node; those that peers reflect are added to them, at most 4 in all.
+    ///
+    /// # Errors
+    ///
+    /// The node has no cluster, no address, too many open invites or no room for another member; or `ttl` or the number
+    /// of addresses is out of bounds.
+    pub fn create_invite(&mut self, now: Instant, ttl: Duration, addresses: &[Address]) -> Result<Token, CommandError> {
+        let now = self.advance(now);
+        if self.cluster.is_none() {
+            return Err(CommandError::NoCluster);
+        }
+        if !self.members.has_room() {
+            return Err(CommandError::Full(self.config.max_members));
+        }
+        if !(Duration::from_secs(1)..=INVITE_TTL_MAX).contains(&ttl) {
+            return Err(CommandError::Lifetime);
+        }
+        if addresses.len() > INVITE_ADDRESSES {
+            return Err(CommandError::TooManyAddresses);
+        }
+        let mut reachable: Vec<Address> = addresses.to_vec();
+        let own = self.own.addresses().into_iter().filter(|own| Realm::of(*own).scope() != Scope::Loopback);
+        reachable.extend(own.filter(|own| !addresses.contains(own)).collect::<Vec<_>>());
+        reachable.truncate(INVITE_ADDRESSES);
+        if reachable.is_empty() {
+            return Err(CommandError::NoAddress);
+        }
+        let unix = self.unix(now).as_secs();
+        let id = InviteId(self.drbg.array());
+        let inviter = self.identity.public_key();
+        let token = Token::new(id, self.drbg.array(), inviter, unix + ttl.as_secs(), &reachable)
+            .map_err(|_| CommandError::TooManyAddresses)?;
+        let invite = SavedInvite { id, hash: token.psk_hash(), expiry: token.expiry(), used: false };
+        if !self.invites.add(invite, unix) {
+            return Err(CommandError::TooManyInvites);
+        }
+        self.revision.members += 1;
+        Ok(token)
+    }
+
+    /// Takes addresses at which a member may be, for instance those that a configured host name resolved to. They
+    /// replace what was configured for it before, and are probed while it does not answer.
+    ///
+    /// # Errors
+    ///
+    /// [`CommandError::UnknownPeer`] if `peer` is no member.
+    pub fn add_candidates(&mut self, now: Instant, peer: NodeId, addresses: &[Address]) -> Result<(), CommandError> {
+        let now = self.advance(now);
+        let slot = self.links.slot(peer).ok_or(CommandError::UnknownPeer)?;
+        let known = self.configured.entry(peer).or_default();
+        let literal = self.config.peers.iter().filter(|configured| NodeId::from(&configured.public_key) == peer);
+        *known = literal.flat_map(|configured| configured.addresses.iter().copied()).collect();
+        known.extend(addresses.iter().copied().take(super::candidates::MAX));
+        if self.is_missing(slot) {
+            self.add_hearsay(now, slot, addresses, None);
+        }
+        Ok(())
+    }
+
+    /// What the owner should store. [`revision`](Self::revision) tells when it changes.
+    #[must_use]
+    pub fn saved(&self) -> Saved {
+        let mut addresses = Vec::new();
+        for (_, link) in self.links.iter() {
+            let saved = |visited: &Visited| SavedAddress { id: link.id, address: visited.address, seen: visited.seen };
+            addresses.extend(link.history.iter().map(saved));
+        }
+        Saved {
+            members: self.members.records().map(|(_, record)| *record).collect(),
+            addresses,
+            own: self.own.addresses(),
+            invites: self.invites.saved(),
+        }
+    }
+
+    /// Which version of [`saved`](Self::saved) the node is at.
+    #[must_use]
+    pub fn revision(&self) -> Revision {
+        self.revision
+    }
+
+    /// Takes back what was stored, and what the configuration says beyond it.
+    pub(super) fn restore(&mut self, now: Instant, saved: &Saved) {
+        for record in &saved.members {
+            self.members.merge(record);
+        }
+        for peer in self.config.peers.clone() {
+            let record = MemberRecord {
+                public_key: peer.public_key,
+                admitted_by: NodeId::NONE,
+                admission: 0,
+                state: MemberState::Member,
+                revision: 0,
+                name: peer.name,
+            };
+            self.members.merge(&record);
+            self.configured.insert(NodeId::from(&peer.public_key), peer.addresses);
+        }
+        let members: Vec<MemberRecord> = self.members.records().map(|(_, record)| *record).collect();
+        for record in members.iter().filter(|record| record.state == MemberState::Member) {
+            self.add_link(now, record.public_key);
+        }
+        for known in &saved.addresses {
+            let link = self.links.slot(known.id).and_then(|slot| self.links.get_mut(slot));
+            if let Some(link) = link.filter(|link| link.history.len() < HISTORY_MAX) {
+                link.history.push(Visited { address: known.address, seen: known.seen });
+            }
+        }
+        self.own.restore(&saved.own);
+        if self.cluster.is_some() {
+            self.announce_self(now);
+            self.arm_node(NodeTimer::Exchange, now + self.interval() / 5);
+        }
+    }
+}

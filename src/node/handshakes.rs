@@ -1,0 +1,357 @@
+//! Handshakes: begun, answered, confirmed; and which of two that crossed is kept. Spec: `spec/state-machine.md` section 2.
+
+use std::time::{Duration, Instant};
+
+use crate::auth::cookie;
+use crate::auth::handshake::{Initiator, Prologue, Purpose, Received};
+use crate::auth::session::Session;
+use crate::node::Node;
+use crate::node::discard::Discard;
+use crate::node::link::Attempt;
+use crate::node::links::{Owner, Slot};
+use crate::node::pending::{Admittance, Pending};
+use crate::node::status::PeerState;
+use crate::node::timer::{LinkTimer, NodeTimer};
+use crate::wire::address::Address;
+use crate::wire::cookie_reply::CookieReply;
+use crate::wire::id::{ClusterId, Index, NodeId};
+use crate::wire::initiation::{Initiation, Mode};
+use crate::wire::list::List;
+use crate::wire::members::Members as Page;
+use crate::wire::record::{MemberRecord, MemberState};
+use crate::wire::response::{Response, ResponsePayload, Verdict};
+
+/// How long one ephemeral key is used for initiations. Spec: `ATTEMPT`.
+pub(super) const ATTEMPT: Duration = Duration::from_secs(5);
+/// The time between two initiations of one attempt on the path in use. Spec: `INITIATION_RESEND`.
+pub(super) const INITIATION_RESEND: Duration = Duration::from_secs(1);
+/// To how many addresses the initiation of one attempt goes at most: all candidates, and the path in use.
+const ATTEMPT_ADDRESSES: usize = 16;
+/// The life of a session. Spec: `REKEY`.
+const REKEY: Duration = Duration::from_secs(3600);
+/// How long after a failed re-handshake the next one is begun. Spec: `REKEY_RETRY`.
+const REKEY_RETRY: Duration = Duration::from_secs(60);
+/// How long the session before the present one is received with. Spec: `PREVIOUS`.
+const PREVIOUS: Duration = Duration::from_secs(30);
+
+impl Node {
+    /// Sends an initiation to an address of a peer; one attempt may try several.
+    pub(super) fn initiate(&mut self, now: Instant, slot: Slot, to: Address) {
+        let Some(cluster) = &self.cluster else { return };
+        let Some(link) = self.links.get_mut(slot) else { return };
+        let fresh = link.attempt.as_ref().is_some_and(|attempt| now < attempt.began + ATTEMPT);
+        if !fresh {
+            if let Some(old) = link.attempt.take() {
+                self.links.release(old.initiator.sender());
+            }
+            let index = fresh_index(&mut self.drbg, &self.links);
+            let Some(link) = self.links.get_mut(slot) else { return };
+            let purpose = Purpose::Member(cluster);
+            let started = Initiator::start(&self.identity, &link.public_key, purpose, index, &mut self.drbg);
+            // It fails only for a public key that no secret key has: nobody can ever answer for it.
+            let Ok(mut initiator) = started else { return };
+            if let Some((cookie, _)) = link.cookie.filter(|(_, until)| now < *until) {
+                initiator.set_cookie(cookie);
+            }
+            link.attempt = Some(Box::new(Attempt { initiator, began: now, sent_to: Vec::new() }));
+            self.links.claim(index, Owner::Link(slot));
+        }
+        let Some(link) = self.links.get_mut(slot) else { return };
+        let Some(attempt) = &mut link.attempt else { return };
+        if !attempt.sent_to.contains(&to) {
+            if attempt.sent_to.len() >= ATTEMPT_ADDRESSES {
+                return;
+            }
+            attempt.sent_to.push(to);
+        }
+        self.outbox.transmit_bytes(to, attempt.initiator.datagram());
+        self.arm(slot, LinkTimer::Handshake, now + INITIATION_RESEND);
+    }
+
+    /// Goes on with an attempt on the path in use, or gives it up. (Candidates are resent to by their probes.)
+    pub(super) fn resend_initiation(&mut self, now: Instant, slot: Slot) {
+        let Some(link) = self.links.get_mut(slot) else { return };
+        let Some(attempt) = &link.attempt else { return };
+        let over = now >= attempt.began + ATTEMPT;
+        let (index, ends) = (attempt.initiator.sender(), attempt.began + ATTEMPT);
+        let (state, current) = (link.state, link.path.current());
+        if over {
+            link.attempt = None;
+            self.links.release(index);
+        }
+        match current {
+            Some(current) if state == PeerState::Suspect || (state == PeerState::Up && !over) => {
+                self.initiate(now, slot, current);
+            }
+            _ if !over => self.arm(slot, LinkTimer::Handshake, ends),
+            _ => {}
+        }
+    }
+
+    /// The session is old: makes a new one, while the old one goes on.
+    pub(super) fn rekey(&mut self, now: Instant, slot: Slot) {
+        let Some(current) = self.links.get(slot).and_then(|link| link.path.current()) else { return };
+        self.initiate(now, slot, current);
+        let retry = self.jitter.spread(REKEY_RETRY, 100..=200);
+        self.arm(slot, LinkTimer::Rekey, now + retry);
+    }
+
+    pub(super) fn receive_initiation(
+        &mut self,
+        now: Instant,
+        from: Address,
+        initiation: &Initiation,
+    ) -> Result<(), Discard> {
+        if !self.responder.mac1.verify_mac1(initiation) {
+            return Err(Discard::Mac1);
+        }
+        let cluster = self.cluster.clone().ok_or(Discard::NoCluster)?;
+        if initiation.mode == Mode::Join && self.invites.judge(initiation.invite, 0).is_none() {
+            return Err(Discard::UnknownInvite);
+        }
+        match self.responder.admit(now, from, initiation) {
+            Admittance::Granted => {}
+            Admittance::Overload => return Err(Discard::Overload),
+            Admittance::CookieDemanded => {
+                let reply = self.responder.cookies.reply(now, from, initiation, &mut self.drbg);
+                self.counters.cookies += 1;
+                self.outbox.transmit_bytes(from, &reply);
+                return Err(Discard::CookieDemanded);
+            }
+        }
+        if let Some(response) = self.responder.repeat(from, initiation) {
+            self.outbox.transmit_bytes(from, response);
+            return Ok(());
+        }
+        let prologue = match initiation.mode {
+            Mode::Member => Prologue::Member(&cluster.id),
+            Mode::Join => Prologue::Join(initiation.invite),
+        };
+        let received =
+            Received::read(&self.identity, prologue, initiation, &mut self.drbg).map_err(|_| Discard::Handshake)?;
+        self.answer(now, from, initiation, received)
+    }
+
+    fn answer(
+        &mut self,
+        now: Instant,
+        from: Address,
+        initiation: &Initiation,
+        received: Received,
+    ) -> Result<(), Discard> {
+        let cluster = self.cluster.as_ref().ok_or(Discard::NoCluster)?;
+        let unix = self.unix(now);
+        let peer = received.initiator();
+        let known = peer != self.identity.public_key() && self.members.contains(NodeId::from(&peer));
+        let (verdict, psk, admission) = match (initiation.mode, received.name()) {
+            (Mode::Member, _) if known => (Verdict::Accepted, cluster.key.0, None),
+            (Mode::Join, Some(name)) if peer != self.identity.public_key() => {
+                let judged = self.invites.judge(initiation.invite, unix.as_secs());
+                let (invite, verdict) = judged.ok_or(Discard::UnknownInvite)?;
+                let verdict = match verdict {
+                    // A member that lost the answer, or its state, may come back by the invite that let it in.
+                    _ if known => Verdict::Accepted,
+                    Verdict::Accepted if !self.members.has_room() => Verdict::Full,
+                    Verdict::Accepted | Verdict::Expired | Verdict::Used | Verdict::Full => verdict,
+                };
+                (verdict, invite.hash, Some((initiation.invite, name)))
+            }
+            (Mode::Member | Mode::Join, _) => return Err(Discard::NotAMember),
+        };
+        let discloses = verdict == Verdict::Accepted && initiation.mode == Mode::Join;
+        let payload = ResponsePayload {
+            verdict,
+            observed: from,
+            clock_ms: u64::try_from(unix.as_millis()).unwrap_or(u64::MAX),
+            cluster_id: if discloses { cluster.id } else { ClusterId([0; 16]) },
+            cluster_key: if discloses { cluster.key.0 } else { [0; 32] },
+        };
+        let accepted = verdict == Verdict::Accepted;
+        let index = if accepted { fresh_index(&mut self.drbg, &self.links) } else { Index::NONE };
+        let (response, keys) = received.respond(&psk, index, &payload).map_err(|_| Discard::Handshake)?;
+        self.outbox.transmit_bytes(from, &response);
+        if !accepted {
+            return Ok(());
+        }
+        let session = Session::new(keys, index, initiation.sender, payload.clock_ms, now);
+        let evicted = self.responder.add(Pending {
+            session: Box::new(session),
+            peer,
+            address: from,
+            created: now,
+            admission,
+            initiation: Box::new(*initiation),
+            response: Box::new(response),
+        });
+        if let Some(evicted) = evicted {
+            self.links.release(evicted);
+        }
+        self.links.claim(index, Owner::Pending);
+        self.arm_pending();
+        Ok(())
+    }
+
+    /// The initiator's first valid tagged datagram: only now the session lives, and only now an invite is burned.
+    pub(super) fn confirm(&mut self, now: Instant, index: Index) -> Result<Slot, Discard> {
+        let pending = self.responder.take(index).ok_or(Discard::UnknownIndex)?;
+        self.links.release(index);
+        let id = NodeId::from(&pending.peer);
+        if let Some((invite, name)) = pending.admission.filter(|_| !self.members.contains(id)) {
+            if !self.members.has_room() || !self.invites.burn(invite) {
+                return Err(Discard::NotAMember);
+            }
+            let record = MemberRecord {
+                public_key: pending.peer,
+                admitted_by: self.id,
+                admission: self.members.next_admission(),
+                state: MemberState::Member,
+                revision: 0,
+                name,
+            };
+            self.take_record(now, &record);
+            let mut records = List::new();
+            let _ = records.push(record);
+            self.push(now, None, &Page { more: false, records });
+        }
+        if !self.members.contains(id) {
+            return Err(Discard::NotAMember);
+        }
+        self.add_link(now, pending.peer);
+        let slot = self.links.slot(id).ok_or(Discard::NotAMember)?;
+        self.install(now, slot, pending.session, pending.created);
+        self.validated(now, slot, pending.address);
+        Ok(slot)
+    }
+
+    pub(super) fn receive_response(&mut self, now: Instant, from: Address, response: &Response) -> Result<(), Discard> {
+        if !self.responder.mac1.verify_mac1(response) {
+            return Err(Discard::Mac1);
+        }
+        match self.links.owner(response.receiver) {
+            Some(Owner::Joining) => self.receive_join_response(now, from, response),
+            Some(Owner::Link(slot)) => self.finish(now, from, slot, response),
+            Some(Owner::Pending) | None => Err(Discard::UnknownIndex),
+        }
+    }
+
+    /// A member answered an initiation.
+    fn finish(&mut self, now: Instant, from: Address, slot: Slot, response: &Response) -> Result<(), Discard> {
+        let link = self.links.get_mut(slot).ok_or(Discard::UnknownIndex)?;
+        let matching = |attempt: &&mut Box<Attempt>| attempt.initiator.sender() == response.receiver;
+        let attempt = link.attempt.as_mut().filter(matching).ok_or(Discard::Unsolicited)?;
+        let (keys, payload) = attempt.initiator.finish(response).map_err(|_| Discard::Handshake)?;
+        if payload.verdict != Verdict::Accepted {
+            return Err(Discard::Handshake);
+        }
+        let (began, known) = (attempt.began, attempt.sent_to.contains(&from));
+        link.attempt = None;
+        let session = Session::new(keys, response.receiver, response.sender, payload.clock_ms, now);
+        self.install(now, slot, Box::new(session), began);
+        self.arrived(now, slot, from, known);
+        self.reflected(now, slot, payload.observed);
+        // The datagram that confirms the session, and asks for the list of members if it differs.
+        self.send_heartbeat(now, slot);
+        Ok(())
+    }
+
+    /// A response came from `from`. Where the initiation had gone there, the address has proved itself; elsewhere
+    /// somebody may have forwarded it, and the address is tried like any other.
+    pub(super) fn arrived(&mut self, now: Instant, slot: Slot, from: Address, known: bool) {
+        if known {
+            self.validated(now, slot, from);
+            return;
+        }
+        if let Some(link) = self.links.get_mut(slot) {
+            let start = super::paths::trial_start(&mut self.drbg, link.rtt);
+            link.path.observe(now, from, Response::LEN, start);
+        }
+        self.step_path(now, slot);
+    }
+
+    pub(super) fn receive_cookie(&mut self, now: Instant, reply: &CookieReply) -> Result<(), Discard> {
+        let (initiator, kept) = match self.links.owner(reply.receiver) {
+            Some(Owner::Link(slot)) => {
+                let link = self.links.get_mut(slot).ok_or(Discard::UnknownIndex)?;
+                (link.attempt.as_mut().map(|attempt| &mut attempt.initiator), &mut link.cookie)
+            }
+            Some(Owner::Joining) => {
+                let joining = self.joining.as_mut().ok_or(Discard::UnknownIndex)?;
+                (joining.initiator.as_mut(), &mut joining.cookie)
+            }
+            Some(Owner::Pending) | None => return Err(Discard::UnknownIndex),
+        };
+        let initiator = initiator.ok_or(Discard::UnknownIndex)?;
+        let cookie = initiator.open_cookie(reply).ok_or(Discard::Handshake)?;
+        // The initiation goes out again with the next resend, so a storm of replies causes none.
+        initiator.set_cookie(cookie);
+        *kept = Some((cookie, now + cookie::LIFETIME));
+        Ok(())
+    }
+
+    /// Takes a new session into use. Of two handshakes that crossed, both sides keep the one that the node with the
+    /// lower ID began; the other one is still received with for a while.
+    pub(super) fn install(&mut self, now: Instant, slot: Slot, session: Box<Session>, began: Instant) {
+        let Some(link) = self.links.get_mut(slot) else { return };
+        let index = session.local_index();
+        let by_lower = session.is_initiator() == (self.id < link.id);
+        let crossed = link
+            .session
+            .as_ref()
+            .is_some_and(|current| current.is_initiator() != session.is_initiator() && began <= current.established());
+        let forgotten = if crossed && !by_lower {
+            link.previous.replace(session)
+        } else {
+            let before = link.session.replace(session);
+            link.outstanding = None;
+            link.timers.set(LinkTimer::Resend, None);
+            std::mem::replace(&mut link.previous, before)
+        };
+        let attempt = link.attempt.take();
+        // The initiator begins the next handshake; the responder only if it does not come.
+        let initiator = link.session.as_ref().is_some_and(|session| session.is_initiator());
+        let life = self.jitter.spread(REKEY, if initiator { 80..=100 } else { 110..=130 });
+        self.counters.handshakes += 1;
+        if let Some(forgotten) = forgotten {
+            self.links.release(forgotten.local_index());
+        }
+        if let Some(attempt) = attempt {
+            self.links.release(attempt.initiator.sender());
+        }
+        self.links.claim(index, Owner::Link(slot));
+        self.disarm(slot, LinkTimer::Handshake);
+        self.arm(slot, LinkTimer::Previous, now + PREVIOUS);
+        self.arm(slot, LinkTimer::Rekey, now + life);
+    }
+
+    /// What was sent under the session before has arrived by now, or never will.
+    pub(super) fn forget_previous(&mut self, slot: Slot) {
+        let previous = self.links.get_mut(slot).and_then(|link| link.previous.take());
+        if let Some(previous) = previous {
+            self.links.release(previous.local_index());
+        }
+    }
+
+    /// Forgets handshakes that nobody confirmed.
+    pub(super) fn forget_unconfirmed(&mut self, now: Instant) {
+        for index in self.responder.take_expired(now) {
+            self.links.release(index);
+        }
+        self.arm_pending();
+    }
+
+    fn arm_pending(&mut self) {
+        if let Some(expiry) = self.responder.next_expiry() {
+            self.arm_node(NodeTimer::Pending, expiry);
+        }
+    }
+}
+
+/// A session index that is not in use.
+pub(super) fn fresh_index(drbg: &mut crate::auth::drbg::Drbg, links: &super::links::Links) -> Index {
+    loop {
+        let index = Index(u32::from_be_bytes(drbg.array()));
+        if index != Index::NONE && links.owner(index).is_none() {
+            return index;
+        }
+    }
+}

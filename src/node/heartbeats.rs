@@ -1,0 +1,150 @@
+//! Heartbeats: the exchange that keeps a link alive and tells each side where the other sees it.
+
+use std::time::{Duration, Instant};
+
+use crate::node::Node;
+use crate::node::link::Outstanding;
+use crate::node::links::Slot;
+use crate::node::receive::Arrival;
+use crate::node::status::PeerState;
+use crate::node::timer::{LinkTimer, NodeTimer};
+use crate::wire::address::Address;
+use crate::wire::heartbeat::{Heartbeat, HeartbeatAck};
+
+/// The size of a heartbeat and of its acknowledgement on the wire, in bytes.
+const HEARTBEAT_BYTES: usize = 66;
+/// After which time an unanswered heartbeat is first sent again. Spec: `RESEND_FIRST`.
+const RESEND_FIRST: Duration = Duration::from_millis(500);
+/// The longest time between two attempts. Spec: `RESEND_MAX`.
+const RESEND_MAX: Duration = Duration::from_secs(2);
+/// How many unanswered attempts make a peer suspect. Spec: `SUSPECT_AFTER`.
+const SUSPECT_AFTER: u32 = 2;
+/// The shortest time between two rounds in which all peers are told at once that this node moved. Spec: `BURST_MIN`.
+const BURST_MIN: Duration = Duration::from_secs(1);
+
+impl Node {
+    /// Begins an exchange with a peer, unless one is under way.
+    pub(super) fn send_heartbeat(&mut self, now: Instant, slot: Slot) {
+        let idle = self.links.get(slot).is_some_and(|link| link.outstanding.is_none());
+        if idle {
+            self.transmit_heartbeat(now, slot);
+        }
+    }
+
+    /// A heartbeat was not answered in time: sends another one, and suspects the peer after the second miss.
+    pub(super) fn resend_heartbeat(&mut self, now: Instant, slot: Slot) {
+        let Some(link) = self.links.get(slot) else { return };
+        let attempts = link.outstanding.map_or(0, |outstanding| outstanding.attempts);
+        if attempts >= SUSPECT_AFTER && link.state == PeerState::Up {
+            self.declare_suspect(now, slot);
+        }
+        self.counters.resends += 1;
+        self.transmit_heartbeat(now, slot);
+    }
+
+    fn transmit_heartbeat(&mut self, now: Instant, slot: Slot) {
+        let digest = self.members.digest();
+        let Some(link) = self.links.get_mut(slot) else { return };
+        let (Some(to), Some(session)) = (link.path.current(), &mut link.session) else { return };
+        let seen = session.highest_received().map_or(0, |counter| counter + 1);
+        let heartbeat = Heartbeat { seen, digest, reflection: Some(to) };
+        let sent = self.outbox.transmit(to, |bytes| session.encode(now, &heartbeat, bytes));
+        let Ok(counter) = sent else {
+            // The session has used up its counters.
+            self.rekey(now, slot);
+            return;
+        };
+        let attempts = link.outstanding.map_or(0, |outstanding| outstanding.attempts);
+        let first = link.outstanding.map_or(counter, |outstanding| outstanding.first);
+        link.outstanding = Some(Outstanding { first, last: counter, sent: now, attempts: attempts + 1 });
+        let base = RESEND_FIRST.max(link.rtt.unwrap_or_default() * 2);
+        let wait = (base * 2u32.pow(attempts.min(2))).min(RESEND_MAX.max(base));
+        self.disarm(slot, LinkTimer::Heartbeat);
+        self.arm(slot, LinkTimer::Resend, now + wait);
+    }
+
+    pub(super) fn receive_heartbeat(&mut self, now: Instant, arrival: &Arrival, heartbeat: &Heartbeat) {
+        let Some(link) = self.links.get_mut(arrival.slot) else { return };
+        if link.path.may_send(arrival.from, HEARTBEAT_BYTES) {
+            self.send_ack(now, arrival.slot, arrival.from, arrival.counter);
+        } else {
+            link.path.owe_ack(arrival.from, arrival.counter);
+        }
+        self.exchanged(now, arrival, heartbeat.seen);
+        self.compare_digest(now, arrival.slot, heartbeat.digest);
+        if let Some(reflection) = heartbeat.reflection {
+            self.reflected(now, arrival.slot, reflection);
+        }
+    }
+
+    pub(super) fn receive_ack(&mut self, now: Instant, arrival: &Arrival, ack: &HeartbeatAck) {
+        let Some(link) = self.links.get_mut(arrival.slot) else { return };
+        if let Some(outstanding) = link.outstanding.filter(|sent| arrival.current && sent.last + 1 == ack.acked) {
+            link.measure(now.saturating_duration_since(outstanding.sent));
+        }
+        self.exchanged(now, arrival, ack.acked);
+        self.compare_digest(now, arrival.slot, ack.digest);
+        self.reflected(now, arrival.slot, ack.reflection);
+    }
+
+    /// Acknowledges the heartbeat with this counter to where it came from.
+    pub(super) fn send_ack(&mut self, now: Instant, slot: Slot, to: Address, counter: u64) {
+        let digest = self.members.digest();
+        let Some(session) = self.links.get_mut(slot).and_then(|link| link.session.as_mut()) else { return };
+        let ack = HeartbeatAck { acked: counter + 1, digest, reflection: to };
+        if self.outbox.transmit(to, |bytes| session.encode(now, &ack, bytes)).is_err() {
+            self.rekey(now, slot);
+        }
+    }
+
+    /// A datagram went each way: the next heartbeat is an interval away. `seen` is the peer's word for how far it has
+    /// received, which answers a heartbeat that crossed with its own.
+    fn exchanged(&mut self, now: Instant, arrival: &Arrival, seen: u64) {
+        let pause = self.jitter.spread(self.interval(), 80..=120);
+        let Some(link) = self.links.get_mut(arrival.slot) else { return };
+        link.last_exchange = Some(now);
+        self.last_exchange = now;
+        // Each session counts for itself.
+        if arrival.current && link.outstanding.is_some_and(|outstanding| outstanding.first < seen) {
+            link.outstanding = None;
+            link.timers.set(LinkTimer::Resend, None);
+        }
+        if link.outstanding.is_none() {
+            link.timers.set(LinkTimer::Heartbeat, Some(now + pause));
+        }
+        self.schedule.set(arrival.slot, link.timers.next());
+    }
+
+    /// However small the cluster: a node that moved notices it soon, because it talks to somebody soon.
+    pub(super) fn exchange_with_somebody(&mut self, now: Instant) {
+        let pause = self.jitter.spread(self.interval() / 5, 80..=100);
+        let due = self.last_exchange + pause;
+        if due > now {
+            self.arm_node(NodeTimer::Exchange, due);
+            return;
+        }
+        let longest_silent = self
+            .links
+            .iter()
+            .filter(|(_, link)| link.is_up() && link.outstanding.is_none())
+            .min_by_key(|(_, link)| link.last_exchange)
+            .map(|(slot, _)| slot);
+        if let Some(slot) = longest_silent {
+            self.transmit_heartbeat(now, slot);
+        }
+        self.arm_node(NodeTimer::Exchange, now + pause);
+    }
+
+    /// Heartbeats all peers at once: this node seems to have moved, so everybody should see it and say where.
+    pub(super) fn heartbeat_everybody(&mut self, now: Instant) {
+        if self.last_burst.is_some_and(|last| now < last + BURST_MIN) {
+            return;
+        }
+        self.last_burst = Some(now);
+        for slot in self.links.slots() {
+            if self.links.get(slot).is_some_and(|link| link.state == PeerState::Up) {
+                self.send_heartbeat(now, slot);
+            }
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! The invites that this node has made: a hash, an expiry, and whether it was used. Spec: `spec/membership.md` section 3.
+
+use std::collections::BTreeMap;
+
+use crate::node::saved::SavedInvite;
+use crate::wire::id::InviteId;
+use crate::wire::response::Verdict;
+
+/// How many invites are kept, used and expired ones included. Spec: `INVITES_MAX`.
+pub(crate) const MAX: usize = 64;
+
+/// How long a used or expired invite is kept, so that a late joiner is told why, in seconds. Spec: `INVITE_MEMORY`.
+const MEMORY: u64 = 7 * 24 * 3600;
+
+/// The invites of a node.
+#[derive(Debug, Default)]
+pub(crate) struct Invites {
+    invites: BTreeMap<InviteId, SavedInvite>,
+}
+
+impl Invites {
+    /// Takes back what was stored.
+    pub(crate) fn restore(invites: Vec<SavedInvite>) -> Self {
+        Self { invites: invites.into_iter().take(MAX).map(|invite| (invite.id, invite)).collect() }
+    }
+
+    /// All invites, for storing.
+    pub(crate) fn saved(&self) -> Vec<SavedInvite> {
+        self.invites.values().cloned().collect()
+    }
+
+    /// Adds an invite. `false` if there is no room: only invites that serve nobody any more make room.
+    pub(crate) fn add(&mut self, invite: SavedInvite, unix: u64) -> bool {
+        self.invites.retain(|_, known| unix < known.expiry.saturating_add(MEMORY));
+        if self.invites.len() >= MAX {
+            let spent = |invite: &&SavedInvite| invite.used || invite.expiry <= unix;
+            let Some(oldest) = self.invites.values().filter(spent).min_by_key(|invite| invite.expiry) else {
+                return false;
+            };
+            let oldest = oldest.id;
+            self.invites.remove(&oldest);
+        }
+        self.invites.insert(invite.id, invite);
+        true
+    }
+
+    /// The invite with this ID, and whether it lets anybody in at this time.
+    pub(crate) fn judge(&self, id: InviteId, unix: u64) -> Option<(&SavedInvite, Verdict)> {
+        let invite = self.invites.get(&id)?;
+        let verdict = match invite {
+            SavedInvite { used: true, .. } => Verdict::Used,
+            SavedInvite { expiry, .. } if *expiry <= unix => Verdict::Expired,
+            SavedInvite { .. } => Verdict::Accepted,
+        };
+        Some((invite, verdict))
+    }
+
+    /// Burns an invite. `false` if it was burned before: of two that race, the second one loses.
+    pub(crate) fn burn(&mut self, id: InviteId) -> bool {
+        match self.invites.get_mut(&id) {
+            Some(invite) if !invite.used => {
+                invite.used = true;
+                true
+            }
+            _ => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn invite(id: u8, expiry: u64) -> SavedInvite {
+        SavedInvite { id: InviteId([id; 8]), hash: [id; 32], expiry, used: false }
+    }
+
+    fn verdict(invites: &Invites, id: u8, unix: u64) -> Option<Verdict> {
+        invites.judge(InviteId([id; 8]), unix).map(|(_, verdict)| verdict)
+    }
+
+    #[test]
+    fn an_invite_serves_once_and_not_after_its_time() {
+        let mut invites = Invites::default();
+        assert!(invites.add(invite(1, 100), 0));
+        assert_eq!(verdict(&invites, 1, 99), Some(Verdict::Accepted));
+        assert_eq!(verdict(&invites, 1, 100), Some(Verdict::Expired));
+        assert!(invites.burn(InviteId([1; 8])));
+        assert!(!invites.burn(InviteId([1; 8])));
+        assert_eq!(verdict(&invites, 1, 99), Some(Verdict::Used));
+        assert_eq!(verdict(&invites, 2, 99), None);
+    }
+
+    #[test]
+    fn open_invites_are_never_dropped_for_new_ones() {
+        let mut invites = Invites::default();
+        for id in 0..64 {
+            assert!(invites.add(invite(id, 100), 0));
+        }
+        assert!(!invites.add(invite(64, 100), 0));
+        assert!(invites.burn(InviteId([7; 8])));
+        assert!(invites.add(invite(64, 100), 0));
+        assert_eq!(verdict(&invites, 7, 0), None);
+        assert_eq!(verdict(&invites, 8, 0), Some(Verdict::Accepted));
+    }
+}

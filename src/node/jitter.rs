@@ -1,0 +1,45 @@
+//! Randomness that need not be secret: the spread of timers, so that nodes do not act in step.
+
+use std::time::Duration;
+
+/// The generator SplitMix64: fast and predictable, which does no harm where it is used.
+#[derive(Debug)]
+pub(crate) struct Jitter(u64);
+
+impl Jitter {
+    /// A generator; equal seeds give equal sequences.
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    /// A duration drawn evenly from `percent` of `base`: `20..=40` gives 20 % to 40 % of it.
+    pub(crate) fn spread(&mut self, base: Duration, percent: std::ops::RangeInclusive<u32>) -> Duration {
+        let low = base * *percent.start() / 100;
+        let width = base * (percent.end() - percent.start()) / 100;
+        let micros = u64::try_from(width.as_micros()).unwrap_or(u64::MAX);
+        let drawn = (u128::from(self.next()) * u128::from(micros)) >> 64;
+        low + Duration::from_micros(u64::try_from(drawn).unwrap_or(u64::MAX))
+    }
+
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stays_within_its_bounds_and_fills_them() {
+        let mut jitter = Jitter::new(7);
+        let base = Duration::from_secs(10);
+        let drawn: Vec<_> = (0..1000).map(|_| jitter.spread(base, 80..=120)).collect();
+        assert!(drawn.iter().all(|d| (Duration::from_secs(8)..=Duration::from_secs(12)).contains(d)));
+        assert!(drawn.iter().any(|d| *d < Duration::from_millis(8100)));
+        assert!(drawn.iter().any(|d| *d > Duration::from_millis(11900)));
+    }
+}

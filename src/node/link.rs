@@ -1,0 +1,155 @@
+//! What a node keeps about one peer: its sessions, its path, and whether it answers.
+
+use std::time::{Duration, Instant};
+
+use crate::auth::handshake::Initiator;
+use crate::auth::session::Session;
+use crate::node::candidates::Candidates;
+use crate::node::path::Path;
+use crate::node::status::PeerState;
+use crate::node::timer::LinkTimers;
+use crate::wire::address::Address;
+use crate::wire::id::{Digest, Index, NodeId, PublicKey};
+
+/// How many past addresses of a peer are kept. Spec: `HISTORY_MAX`.
+pub(crate) const HISTORY_MAX: usize = 8;
+
+/// One peer.
+#[derive(Debug)]
+pub(crate) struct Link {
+    pub(crate) id: NodeId,
+    pub(crate) public_key: PublicKey,
+    /// The session that this node sends with.
+    pub(crate) session: Option<Box<Session>>,
+    /// The session before, or the loser of two handshakes that crossed: received with, for a while.
+    pub(crate) previous: Option<Box<Session>>,
+    /// The handshake that this node began.
+    pub(crate) attempt: Option<Box<Attempt>>,
+    /// A cookie that the peer demanded, and until when it is good.
+    pub(crate) cookie: Option<([u8; 16], Instant)>,
+    pub(crate) path: Path,
+    pub(crate) state: PeerState,
+    /// Since when it is in this state.
+    pub(crate) since: Instant,
+    pub(crate) last_heard: Option<Instant>,
+    /// When a datagram went each way.
+    pub(crate) last_exchange: Option<Instant>,
+    pub(crate) outstanding: Option<Outstanding>,
+    /// Smoothed round-trip time, as in RFC 6298.
+    pub(crate) rtt: Option<Duration>,
+    /// Where the peer sees this node, and when it said so.
+    pub(crate) reflection: Option<(Address, Instant)>,
+    pub(crate) candidates: Candidates,
+    pub(crate) history: Vec<Visited>,
+    /// Rounds of attempts since the peer was lost.
+    pub(crate) rounds: u32,
+    /// The peer's member list, as it last said.
+    pub(crate) digest: Option<Digest>,
+    /// How many more pages this node asks the peer for.
+    pub(crate) pages: u16,
+    /// When a Rendezvous for this peer was last acted upon.
+    pub(crate) rendezvous: Option<Instant>,
+    /// When the peer was last heard before its present trial began.
+    pub(crate) silent_since: Option<Instant>,
+    /// How long the peer could not be reached at its last move.
+    pub(crate) healed: Option<Duration>,
+    pub(crate) previous_address: Option<Address>,
+    pub(crate) timers: LinkTimers,
+}
+
+/// A heartbeat that waits for its acknowledgement.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Outstanding {
+    /// The counter of the first attempt: an answer to any of them will do.
+    pub(crate) first: u64,
+    /// The counter of the last attempt, whose round trip can be measured.
+    pub(crate) last: u64,
+    /// When the last attempt was sent.
+    pub(crate) sent: Instant,
+    /// Attempts so far.
+    pub(crate) attempts: u32,
+}
+
+/// A handshake that this node began.
+#[derive(Debug)]
+pub(crate) struct Attempt {
+    pub(crate) initiator: Initiator,
+    pub(crate) began: Instant,
+    /// Where the initiation went: an answer from there validates the address.
+    pub(crate) sent_to: Vec<Address>,
+}
+
+/// An address at which a peer was reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Visited {
+    pub(crate) address: Address,
+    /// When it was last heard there, in seconds since 1970.
+    pub(crate) seen: u64,
+}
+
+impl Link {
+    /// A link with a peer that was not heard so far.
+    pub(crate) fn new(public_key: PublicKey, now: Instant) -> Self {
+        Self {
+            id: NodeId::from(&public_key),
+            public_key,
+            session: None,
+            previous: None,
+            attempt: None,
+            cookie: None,
+            path: Path::default(),
+            state: PeerState::Unknown,
+            since: now,
+            last_heard: None,
+            last_exchange: None,
+            outstanding: None,
+            rtt: None,
+            reflection: None,
+            candidates: Candidates::default(),
+            history: Vec::new(),
+            rounds: 0,
+            digest: None,
+            pages: 0,
+            rendezvous: None,
+            silent_since: None,
+            healed: None,
+            previous_address: None,
+            timers: LinkTimers::default(),
+        }
+    }
+
+    /// Whether the peer answers.
+    pub(crate) fn is_up(&self) -> bool {
+        self.state == PeerState::Up
+    }
+
+    /// The session with this index.
+    pub(crate) fn session_mut(&mut self, index: Index) -> Option<&mut Session> {
+        [&mut self.session, &mut self.previous]
+            .into_iter()
+            .filter_map(Option::as_deref_mut)
+            .find(|session| session.local_index() == index)
+    }
+
+    /// The address to show: the published one, else the last one known.
+    pub(crate) fn last_known(&self) -> Option<Address> {
+        self.path.published().or_else(|| self.history.first().map(|visited| visited.address))
+    }
+
+    /// Puts an address at the head of the history. Returns whether the order of addresses changed.
+    pub(crate) fn visit(&mut self, address: Address, seen: u64) -> bool {
+        if let Some(first) = self.history.first_mut().filter(|visited| visited.address == address) {
+            first.seen = seen;
+            return false;
+        }
+        self.history.retain(|visited| visited.address != address);
+        self.history.truncate(HISTORY_MAX - 1);
+        self.history.insert(0, Visited { address, seen });
+        true
+    }
+
+    /// Takes a measured round trip into the smoothed one.
+    pub(crate) fn measure(&mut self, round_trip: Duration) {
+        self.rtt = Some(self.rtt.map_or(round_trip, |rtt| (rtt * 7 + round_trip) / 8));
+    }
+}

@@ -1,0 +1,176 @@
+//! Whether peers answer: up, suspect, lost, left; and whether any does. Spec: `spec/state-machine.md` section 4.
+
+use std::time::{Duration, Instant};
+
+use crate::node::Node;
+use crate::node::event::{Event, Who};
+use crate::node::links::Slot;
+use crate::node::receive::Arrival;
+use crate::node::status::PeerState;
+use crate::node::timer::{LinkTimer, NodeTimer};
+use crate::wire::address::Address;
+use crate::wire::id::NodeId;
+use crate::wire::leave::Leave;
+
+/// After how many intervals of silence a peer is lost. Spec: `LOST_AFTER`.
+const LOST_INTERVALS: u32 = 3;
+/// Between rounds of attempts for a peer that was never heard: doubling from here. Spec: `RETRY_UNKNOWN`.
+const RETRY_UNKNOWN: Duration = Duration::from_secs(1);
+/// Between rounds of attempts for a lost peer. Spec: `RETRY_MIN`.
+const RETRY_MIN: Duration = Duration::from_secs(10);
+/// The longest time between rounds. Spec: `RETRY_MAX`.
+const RETRY_MAX: Duration = Duration::from_secs(120);
+/// The same while nobody at all answers. Spec: `RETRY_ORPHAN`.
+const RETRY_ORPHAN: Duration = Duration::from_secs(20);
+/// How many rounds are made before they become rarer. Spec: `RETRY_ROUNDS`.
+const RETRY_ROUNDS: u32 = 6;
+
+impl Node {
+    /// Any valid datagram makes its sender up.
+    pub(super) fn declare_up(&mut self, now: Instant, slot: Slot, from: Address) {
+        let Some(link) = self.links.get_mut(slot) else { return };
+        let id = link.id;
+        let address = link.last_known().unwrap_or(from);
+        link.rounds = 0;
+        // What was sent into the silence does not count against a peer that has just spoken.
+        link.outstanding = None;
+        link.timers.set(LinkTimer::Resend, None);
+        link.timers.set(LinkTimer::Lost, None);
+        link.timers.set(LinkTimer::Retry, None);
+        let soon = self.jitter.spread(self.interval() / 5, 20..=100);
+        self.set_state(now, slot, PeerState::Up);
+        self.arm(slot, LinkTimer::Heartbeat, now + soon);
+        if let Some(peer) = self.who(id) {
+            self.outbox.event(Event::PeerUp { peer, address });
+        }
+        self.check_orphan(now);
+        self.locate_missing_through(now, slot);
+        self.tell_seekers(now, slot);
+    }
+
+    /// The second heartbeat in a row was not answered: asks others, and makes a new session.
+    pub(super) fn declare_suspect(&mut self, now: Instant, slot: Slot) {
+        let lost_after = self.interval() * LOST_INTERVALS;
+        let Some(link) = self.links.get_mut(slot) else { return };
+        let heard = link.last_heard.unwrap_or(now);
+        let id = link.id;
+        self.set_state(now, slot, PeerState::Suspect);
+        // A peer that was silent for long because nothing was asked of it gets some seconds all the same.
+        let grace = self.interval() / 5;
+        self.arm(slot, LinkTimer::Lost, (heard + lost_after).max(now + grace));
+        if let Some(peer) = self.who(id) {
+            self.outbox.event(Event::PeerSuspect { peer });
+        }
+        self.locate(now, slot);
+        if let Some(current) = self.links.get(slot).and_then(|link| link.path.current()) {
+            self.initiate(now, slot, current);
+        }
+    }
+
+    /// A suspect peer stayed silent for three intervals.
+    pub(super) fn declare_lost(&mut self, now: Instant, slot: Slot) {
+        let Some(link) = self.links.get_mut(slot) else { return };
+        let id = link.id;
+        link.outstanding = None;
+        link.rounds = 0;
+        self.disarm(slot, LinkTimer::Resend);
+        self.set_state(now, slot, PeerState::Lost);
+        if let Some(peer) = self.who(id) {
+            self.outbox.event(Event::PeerLost { peer });
+        }
+        self.check_orphan(now);
+        self.retry(now, slot);
+    }
+
+    pub(super) fn receive_leave(&mut self, now: Instant, arrival: &Arrival) {
+        let slot = arrival.slot;
+        let Some(link) = self.links.get_mut(slot).filter(|_| arrival.newest) else { return };
+        let id = link.id;
+        link.outstanding = None;
+        link.attempt = None;
+        link.candidates.clear();
+        for timer in [LinkTimer::Heartbeat, LinkTimer::Resend, LinkTimer::Lost, LinkTimer::Probe] {
+            link.timers.set(timer, None);
+        }
+        self.set_state(now, slot, PeerState::Left);
+        self.arm(slot, LinkTimer::Retry, now + RETRY_MAX);
+        if let Some(peer) = self.who(id) {
+            self.outbox.event(Event::PeerLeft { peer });
+        }
+        self.check_orphan(now);
+    }
+
+    /// One round of attempts to reach a peer that does not answer, over everything that is known.
+    pub(super) fn retry(&mut self, now: Instant, slot: Slot) {
+        let Some(link) = self.links.get_mut(slot) else { return };
+        let (state, rounds) = (link.state, link.rounds);
+        if state == PeerState::Up {
+            return;
+        }
+        link.rounds = rounds.saturating_add(1);
+        let addresses = self.known_addresses(slot);
+        self.add_hearsay(now, slot, &addresses, None);
+        self.locate(now, slot);
+        let growth = rounds.saturating_sub(RETRY_ROUNDS).min(4);
+        let pause = match state {
+            PeerState::Left => RETRY_MAX,
+            PeerState::Unknown if rounds < 4 => RETRY_UNKNOWN * 2u32.pow(rounds),
+            PeerState::Up | PeerState::Suspect | PeerState::Lost | PeerState::Conflict | PeerState::Unknown => {
+                let longest = if self.orphan { RETRY_ORPHAN } else { RETRY_MAX };
+                (RETRY_MIN * 2u32.pow(growth)).min(longest)
+            }
+        };
+        let pause = self.jitter.spread(pause, 80..=100);
+        self.arm(slot, LinkTimer::Retry, now + pause);
+    }
+
+    /// Notices that nobody answers any more, or that somebody does again.
+    pub(super) fn check_orphan(&mut self, now: Instant) {
+        let answered = |link: &super::link::Link| matches!(link.state, PeerState::Up | PeerState::Suspect);
+        let alone = self.links.iter().next().is_some() && !self.links.iter().any(|(_, link)| answered(link));
+        let patient = now < self.started + self.interval() * LOST_INTERVALS;
+        if alone == self.orphan {
+            return;
+        }
+        if alone && patient && self.links.iter().all(|(_, link)| link.state == PeerState::Unknown) {
+            // At the start peers are given the time that a silent peer is given.
+            self.arm_node(NodeTimer::Orphan, self.started + self.interval() * LOST_INTERVALS);
+            return;
+        }
+        self.orphan = alone;
+        self.outbox.event(if alone { Event::Orphan } else { Event::Recovered });
+    }
+
+    /// Tells every peer that this node stops, and stops: nothing is sent or accepted from now on.
+    ///
+    /// The other nodes show it as `left`, not `lost`.
+    pub fn shutdown(&mut self, now: Instant) {
+        let now = self.advance(now);
+        for slot in self.links.slots() {
+            let Some(link) = self.links.get_mut(slot) else { continue };
+            link.timers.clear();
+            self.schedule.set(slot, None);
+            if let (Some(to), Some(session)) = (link.path.current(), &mut link.session) {
+                // A session without counters left cannot say goodbye; the peer will find the node lost.
+                let _ = self.outbox.transmit(to, |bytes| session.encode(now, &Leave, bytes));
+            }
+        }
+        self.timers.clear();
+        self.schedule.set(Slot::NODE, None);
+        self.stopped = true;
+    }
+
+    /// A member as events name it.
+    pub(super) fn who(&self, id: NodeId) -> Option<Who> {
+        Some(Who { id, name: self.members.name(id)? })
+    }
+
+    fn set_state(&mut self, now: Instant, slot: Slot, state: PeerState) {
+        if let Some(link) = self.links.get_mut(slot) {
+            link.state = state;
+            link.since = now;
+        }
+        self.reschedule(slot);
+        self.recount(now);
+    }
+}

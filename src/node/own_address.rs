@@ -1,0 +1,54 @@
+//! This node's own address: takes what peers reflect and counts the votes.
+
+use std::time::Instant;
+
+use crate::node::Node;
+use crate::node::event::Event;
+use crate::node::links::Slot;
+use crate::node::reflection::{Observation, Realm};
+use crate::wire::address::Address;
+
+impl Node {
+    /// A peer says where it sees this node.
+    pub(super) fn reflected(&mut self, now: Instant, slot: Slot, reflection: Address) {
+        let Some(link) = self.links.get_mut(slot) else { return };
+        let before = link.reflection.replace((reflection, now)).map(|(address, _)| address);
+        if before == Some(reflection) {
+            return;
+        }
+        let expected = before.or_else(|| self.own.believed(reflection));
+        self.recount(now);
+        if expected.is_some_and(|expected| expected != reflection) {
+            self.heartbeat_everybody(now);
+        }
+    }
+
+    /// Counts the votes on this node's own addresses anew.
+    pub(super) fn recount(&mut self, now: Instant) {
+        let observations = self.observations(now);
+        for change in self.own.recount(&observations) {
+            self.revision.addresses += 1;
+            let scope = Realm::of(change.new).scope();
+            self.outbox.event(Event::OwnAddress {
+                scope,
+                old: change.old,
+                new: change.new,
+                confidence: change.verdict.confidence,
+                observers: change.verdict.observers,
+            });
+        }
+    }
+
+    /// What the peers that answer have said lately. Spec: ADDR-2.
+    pub(super) fn observations(&self, now: Instant) -> Vec<Observation> {
+        let lifetime = self.interval() * 3;
+        let mut observations = Vec::new();
+        for (_, link) in self.links.iter().filter(|(_, link)| link.is_up()) {
+            let (Some(observer), Some((reflection, at))) = (link.path.current(), link.reflection) else { continue };
+            if now.saturating_duration_since(at) <= lifetime {
+                observations.push(Observation { observer, reflection, at });
+            }
+        }
+        observations
+    }
+}

@@ -1,0 +1,218 @@
+//! Trials of new addresses, carried out: challenges, probes, and what follows when an address has proved itself.
+
+use std::time::{Duration, Instant};
+
+use crate::auth::drbg::Drbg;
+use crate::node::Node;
+use crate::node::discard::Discard;
+use crate::node::event::Event;
+use crate::node::links::Slot;
+use crate::node::path::{Challenge, Step, TrialStart, Verdict};
+use crate::node::receive::Arrival;
+use crate::node::status::PeerState;
+use crate::node::timer::LinkTimer;
+use crate::node::{candidates, link};
+use crate::wire::address::Address;
+use crate::wire::path::{PathChallenge, PathResponse};
+
+/// The size of a challenge and of its response on the wire, in bytes.
+const CHALLENGE_BYTES: usize = 40;
+
+/// What a trial needs: fresh challenges, and the round-trip time.
+pub(super) fn trial_start(drbg: &mut Drbg, rtt: Option<Duration>) -> TrialStart {
+    TrialStart { new_challenge: drbg.array(), old_challenge: drbg.array(), rtt }
+}
+
+impl Node {
+    /// Goes on with the trial of a new address.
+    pub(super) fn step_path(&mut self, now: Instant, slot: Slot) {
+        let Some(link) = self.links.get_mut(slot) else { return };
+        match link.path.step(now, CHALLENGE_BYTES) {
+            Step::Idle | Step::Forget => self.disarm(slot, LinkTimer::Path),
+            Step::Publish => {
+                self.disarm(slot, LinkTimer::Path);
+                self.publish(now, slot);
+            }
+            Step::Challenge { new, old, next } => {
+                for (to, challenge) in [new, old].into_iter().flatten() {
+                    self.send_challenge(now, slot, to, challenge);
+                }
+                self.arm(slot, LinkTimer::Path, next);
+            }
+        }
+    }
+
+    /// Whoever is challenged by a peer answers to where the challenge came from.
+    pub(super) fn receive_challenge(&mut self, now: Instant, arrival: &Arrival, challenge: &PathChallenge) {
+        let Some(link) = self.links.get_mut(arrival.slot) else { return };
+        // Not counted against the budget of the address: the response is as long as the challenge that paid for it.
+        if let Some(session) = &mut link.session {
+            let response = PathResponse(challenge.0);
+            let _ = self.outbox.transmit(arrival.from, |bytes| session.encode(now, &response, bytes));
+        }
+    }
+
+    pub(super) fn receive_path_response(
+        &mut self,
+        now: Instant,
+        arrival: &Arrival,
+        response: &PathResponse,
+    ) -> Result<(), Discard> {
+        let slot = arrival.slot;
+        let Some(link) = self.links.get_mut(slot) else { return Ok(()) };
+        match link.path.answer(now, response.0) {
+            Verdict::Validated { owed_ack } => {
+                if let (Some(counter), Some(to)) = (owed_ack, link.path.current()) {
+                    self.send_ack(now, slot, to, counter);
+                }
+                self.address_proved(now, slot);
+                self.step_path(now, slot);
+                Ok(())
+            }
+            Verdict::Conflict => {
+                self.note_conflict(slot);
+                self.disarm(slot, LinkTimer::Path);
+                Ok(())
+            }
+            Verdict::Unsolicited => {
+                let address = link.candidates.answered(response.0).ok_or(Discard::Unsolicited)?;
+                self.validated(now, slot, address);
+                Ok(())
+            }
+        }
+    }
+
+    /// An address proved itself by an exchange that it had to take part in: a handshake, or the answer to a probe.
+    pub(super) fn validated(&mut self, now: Instant, slot: Slot, address: Address) {
+        let Some(link) = self.links.get_mut(slot) else { return };
+        if link.path.current() == Some(address) && !link.path.on_trial() {
+            return;
+        }
+        let start = trial_start(&mut self.drbg, link.rtt);
+        link.silent_since = link.silent_since.or(link.last_heard);
+        if link.path.validated(now, address, start) {
+            self.disarm(slot, LinkTimer::Path);
+            self.publish(now, slot);
+        } else {
+            self.step_path(now, slot);
+        }
+        self.address_proved(now, slot);
+    }
+
+    /// Traffic goes to a new address: talks to the peer there, and tells those who look for it.
+    fn address_proved(&mut self, now: Instant, slot: Slot) {
+        let Some(link) = self.links.get_mut(slot) else { return };
+        link.candidates.clear();
+        link.outstanding = None;
+        self.disarm(slot, LinkTimer::Probe);
+        self.disarm(slot, LinkTimer::Resend);
+        self.send_heartbeat(now, slot);
+        self.tell_seekers(now, slot);
+        self.recount(now);
+    }
+
+    /// The path in use becomes the address that everybody is told.
+    fn publish(&mut self, now: Instant, slot: Slot) {
+        let unix = self.unix(now).as_secs();
+        let Some(link) = self.links.get_mut(slot) else { return };
+        let old = link.path.publish().or_else(|| link.history.first().map(|visited| visited.address));
+        let silent_since = link.silent_since.take();
+        let Some(new) = link.path.published() else { return };
+        if link.visit(new, unix) {
+            self.revision.addresses += 1;
+        }
+        let Some(old) = old.filter(|old| *old != new) else { return };
+        let healed = silent_since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
+        link.previous_address = Some(old);
+        link.healed = Some(healed);
+        let id = link.id;
+        if let Some(peer) = self.who(id) {
+            let healed_ms = u64::try_from(healed.as_millis()).unwrap_or(u64::MAX);
+            self.outbox.event(Event::PeerMoved { peer, old, new, healed_ms });
+        }
+    }
+
+    /// A peer's new address was not believed because the old one still answered.
+    pub(super) fn note_conflict(&mut self, slot: Slot) {
+        self.counters.path_conflicts += 1;
+        if let Some(link) = self.links.get_mut(slot) {
+            link.silent_since = None;
+        }
+    }
+
+    /// Adds addresses that somebody claims for a peer, and probes them. `via`: the path by which the claim came.
+    pub(super) fn add_hearsay(&mut self, now: Instant, slot: Slot, addresses: &[Address], via: Option<Address>) {
+        let Some(link) = self.links.get_mut(slot) else { return };
+        for &address in addresses {
+            let in_use = link.is_up() && link.path.current() == Some(address);
+            if !in_use && candidates::acceptable(address, via) {
+                link.candidates.add(address, self.drbg.array(), now);
+            }
+        }
+        if let Some(due) = link.candidates.due() {
+            self.arm(slot, LinkTimer::Probe, due);
+        }
+    }
+
+    /// Probes the candidates of a peer that are due. Where a session lives, two of three probes are challenges; the
+    /// others are handshakes, in case the peer has restarted.
+    pub(super) fn probe(&mut self, now: Instant, slot: Slot) {
+        loop {
+            let Some(link) = self.links.get_mut(slot) else { return };
+            if link.candidates.due().is_none_or(|due| due > now) {
+                break;
+            }
+            if !self.probes.take(now) {
+                self.counters.probes_deferred += 1;
+                let later = self.probes.next().max(now + Duration::from_millis(1));
+                self.arm(slot, LinkTimer::Probe, later);
+                return;
+            }
+            let has_session = link.session.is_some();
+            let Some(candidate) = link.candidates.next_probe(now) else { break };
+            let (to, challenge, probes) = (candidate.address, candidate.challenge, candidate.probes);
+            self.counters.probes += 1;
+            if has_session && probes < candidates::PROBES {
+                self.send_challenge(now, slot, to, challenge);
+            } else {
+                self.initiate(now, slot, to);
+            }
+        }
+        if let Some(due) = self.links.get(slot).and_then(|link| link.candidates.due()) {
+            self.arm(slot, LinkTimer::Probe, due);
+        }
+    }
+
+    /// All that is known of where a peer may be, the likeliest first.
+    pub(super) fn known_addresses(&self, slot: Slot) -> Vec<Address> {
+        let Some(link) = self.links.get(slot) else { return Vec::new() };
+        let configured = self.configured.get(&link.id).map(Vec::as_slice).unwrap_or_default();
+        let history = link.history.iter().map(|visited| visited.address).take(link::HISTORY_MAX);
+        let mut known: Vec<Address> = Vec::new();
+        for address in link.path.current().into_iter().chain(history).chain(configured.iter().copied()) {
+            if !known.contains(&address) {
+                known.push(address);
+            }
+        }
+        // The configuration keeps its place among the candidates: it may be the only one that somebody renews.
+        if known.len() > candidates::MAX {
+            let keep = candidates::MAX.saturating_sub(configured.len().min(candidates::MAX / 2));
+            let tail = configured.iter().copied().take(candidates::MAX / 2).collect::<Vec<_>>();
+            known.truncate(keep);
+            known.extend(tail.into_iter().filter(|address| !known.contains(address)).collect::<Vec<_>>());
+        }
+        known
+    }
+
+    fn send_challenge(&mut self, now: Instant, slot: Slot, to: Address, challenge: Challenge) {
+        let Some(session) = self.links.get_mut(slot).and_then(|link| link.session.as_mut()) else { return };
+        if self.outbox.transmit(to, |bytes| session.encode(now, &PathChallenge(challenge), bytes)).is_err() {
+            self.rekey(now, slot);
+        }
+    }
+
+    /// Whether a peer is silent enough that hearsay about it is worth probing.
+    pub(super) fn is_missing(&self, slot: Slot) -> bool {
+        self.links.get(slot).is_some_and(|link| link.state != PeerState::Up)
+    }
+}

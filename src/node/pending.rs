@@ -1,0 +1,137 @@
+//! Handshakes that this node answered and that are not confirmed yet: bounded in number and in time.
+
+use std::time::{Duration, Instant};
+
+use crate::auth::cookie::Cookies;
+use crate::auth::mac::Mac1Key;
+use crate::auth::session::Session;
+use crate::node::budget::Budget;
+use crate::wire::address::Address;
+use crate::wire::id::{Index, InviteId, PublicKey};
+use crate::wire::initiation::Initiation;
+use crate::wire::name::Name;
+use crate::wire::response::Response;
+
+/// How many unconfirmed handshakes are kept at most. Spec: `PENDING_MAX`.
+const MAX: usize = 64;
+/// How many of one peer: one that replays old initiations cannot push out those of others. Spec: `PENDING_PEER_MAX`.
+const PEER_MAX: usize = 4;
+/// How long one may take to be confirmed. Spec: `PENDING`.
+pub(crate) const LIFETIME: Duration = Duration::from_secs(10);
+/// Handshakes answered in a burst before cookies are demanded, and the time in which another one is gained. Spec: `HANDSHAKES_OPEN`.
+const OPEN_BURST: u32 = 32;
+const OPEN_PERIOD: Duration = Duration::from_millis(100);
+/// The same for initiators that have returned a cookie. Spec: `HANDSHAKES_PROVEN`.
+const PROVEN_BURST: u32 = 64;
+const PROVEN_PERIOD: Duration = Duration::from_millis(20);
+
+/// The responder's side of handshakes.
+#[derive(Debug)]
+pub(crate) struct Responder {
+    pub(crate) mac1: Mac1Key,
+    pub(crate) cookies: Cookies,
+    /// Handshakes that anybody may ask for.
+    open: Budget,
+    /// Handshakes for those who have shown that they receive at their address.
+    proven: Budget,
+    /// Oldest first.
+    pending: Vec<Pending>,
+}
+
+/// A handshake that was answered.
+#[derive(Debug)]
+pub(crate) struct Pending {
+    pub(crate) session: Box<Session>,
+    pub(crate) peer: PublicKey,
+    /// Where the response went: who confirms has received there.
+    pub(crate) address: Address,
+    pub(crate) created: Instant,
+    /// For a joiner: its invite, and the name that it wants.
+    pub(crate) admission: Option<(InviteId, Name)>,
+    /// What was answered, to be sent again if the same initiation comes again.
+    pub(crate) initiation: Box<Initiation>,
+    pub(crate) response: Box<[u8; Response::LEN]>,
+}
+
+/// Whether an initiation is worth the arithmetic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Admittance {
+    /// It is.
+    Granted,
+    /// Not without a cookie.
+    CookieDemanded,
+    /// Not even with one.
+    Overload,
+}
+
+impl Responder {
+    /// A responder with this public key.
+    pub(crate) fn new(public_key: PublicKey, now: Instant) -> Self {
+        Self {
+            mac1: Mac1Key::of(&public_key),
+            cookies: Cookies::new(public_key),
+            open: Budget::new(OPEN_BURST, OPEN_PERIOD, now),
+            proven: Budget::new(PROVEN_BURST, PROVEN_PERIOD, now),
+            pending: Vec::new(),
+        }
+    }
+
+    /// Decides whether an initiation is answered, given what others have cost lately. Spec: STATE-4.
+    pub(crate) fn admit(&mut self, now: Instant, from: Address, initiation: &Initiation) -> Admittance {
+        if self.open.take(now) {
+            Admittance::Granted
+        } else if !self.cookies.mac2_valid(now, from, initiation) {
+            Admittance::CookieDemanded
+        } else if self.proven.take(now) {
+            Admittance::Granted
+        } else {
+            Admittance::Overload
+        }
+    }
+
+    /// The answer that this very initiation, from this very address, has had already.
+    pub(crate) fn repeat(&self, from: Address, initiation: &Initiation) -> Option<&[u8; Response::LEN]> {
+        let same = |pending: &&Pending| {
+            pending.address == from
+                && pending.initiation.sender == initiation.sender
+                && pending.initiation.noise == initiation.noise
+        };
+        self.pending.iter().find(same).map(|pending| &*pending.response)
+    }
+
+    /// Keeps an answered handshake. Returns the index of one that had to make room.
+    pub(crate) fn add(&mut self, pending: Pending) -> Option<Index> {
+        let of_peer = |other: &Pending| other.peer == pending.peer;
+        let crowded = self.pending.iter().filter(|other| of_peer(other)).count() >= PEER_MAX;
+        let oldest =
+            if crowded { self.pending.iter().position(of_peer) } else { (self.pending.len() >= MAX).then_some(0) };
+        let evicted = oldest.map(|place| self.pending.remove(place).session.local_index());
+        self.pending.push(pending);
+        evicted
+    }
+
+    /// The session of an unconfirmed handshake.
+    pub(crate) fn session_mut(&mut self, index: Index) -> Option<&mut Session> {
+        self.pending.iter_mut().map(|pending| &mut *pending.session).find(|session| session.local_index() == index)
+    }
+
+    /// Takes a handshake out: it is confirmed.
+    pub(crate) fn take(&mut self, index: Index) -> Option<Pending> {
+        let place = self.pending.iter().position(|pending| pending.session.local_index() == index)?;
+        Some(self.pending.remove(place))
+    }
+
+    /// Takes out what was not confirmed in time.
+    pub(crate) fn take_expired(&mut self, now: Instant) -> Vec<Index> {
+        let (expired, live) = std::mem::take(&mut self.pending)
+            .into_iter()
+            .partition::<Vec<_>, _>(|pending| pending.created + LIFETIME <= now);
+        self.pending = live;
+        expired.iter().map(|pending| pending.session.local_index()).collect()
+    }
+
+    /// When the oldest one expires.
+    pub(crate) fn next_expiry(&self) -> Option<Instant> {
+        self.pending.iter().map(|pending| pending.created + LIFETIME).min()
+    }
+}

@@ -1,0 +1,113 @@
+//! The way of a datagram: length and type, session, step, tag, window, body; and only then the state.
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use crate::node::Node;
+use crate::node::discard::Discard;
+use crate::node::links::{Owner, Slot};
+use crate::node::path::Observed;
+use crate::node::status::PeerState;
+use crate::wire::address::Address;
+use crate::wire::datagram::Datagram;
+use crate::wire::header::Header;
+use crate::wire::message::Message;
+
+/// A datagram that passed every check.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Arrival {
+    /// Whose link it came by.
+    pub(super) slot: Slot,
+    /// The source address, which no tag covers.
+    pub(super) from: Address,
+    /// Its size in bytes.
+    pub(super) bytes: usize,
+    /// Its counter.
+    pub(super) counter: u64,
+    /// Whether it came by the session that this node sends with.
+    pub(super) current: bool,
+    /// Whether it has the highest counter so far of that session.
+    pub(super) newest: bool,
+}
+
+impl Node {
+    pub(super) fn receive(&mut self, now: Instant, from: SocketAddr, datagram: &mut [u8]) -> Result<(), Discard> {
+        let parsed = Datagram::parse(datagram)?;
+        let from = Address::try_from(from).map_err(|_| Discard::Source)?;
+        if self.stopped {
+            return Err(Discard::NoCluster);
+        }
+        match parsed {
+            Datagram::Tagged(header) => self.receive_tagged(now, from, &header, datagram),
+            Datagram::Initiation(initiation) => self.receive_initiation(now, from, &initiation),
+            Datagram::Response(response) => self.receive_response(now, from, &response),
+            Datagram::CookieReply(reply) => self.receive_cookie(now, &reply),
+        }
+    }
+
+    fn receive_tagged(
+        &mut self,
+        now: Instant,
+        from: Address,
+        header: &Header,
+        datagram: &mut [u8],
+    ) -> Result<(), Discard> {
+        let bytes = datagram.len();
+        let owner = self.links.owner(header.receiver).ok_or(Discard::UnknownIndex)?;
+        let session = match owner {
+            Owner::Link(slot) => self.links.get_mut(slot).and_then(|link| link.session_mut(header.receiver)),
+            Owner::Pending => self.responder.session_mut(header.receiver),
+            Owner::Joining => None,
+        };
+        let opened = session.ok_or(Discard::UnknownIndex)?.open(now, header, datagram)?;
+        let newest = opened.newest;
+        let message = Message::decode(header, opened.body)?;
+        let slot = match owner {
+            Owner::Link(slot) => slot,
+            Owner::Pending | Owner::Joining => self.confirm(now, header.receiver)?,
+        };
+        let current = self.links.get(slot).and_then(|link| link.session.as_ref()).map(|s| s.local_index());
+        let current = current == Some(header.receiver);
+        let arrival = Arrival { slot, from, bytes, counter: header.counter, current, newest: newest && current };
+        self.heard(now, &arrival, matches!(message, Message::Leave(_)));
+        self.dispatch(now, &arrival, &message)
+    }
+
+    fn dispatch(&mut self, now: Instant, arrival: &Arrival, message: &Message) -> Result<(), Discard> {
+        match message {
+            Message::Heartbeat(heartbeat) => self.receive_heartbeat(now, arrival, heartbeat),
+            Message::HeartbeatAck(ack) => self.receive_ack(now, arrival, ack),
+            Message::PathChallenge(challenge) => self.receive_challenge(now, arrival, challenge),
+            Message::PathResponse(response) => return self.receive_path_response(now, arrival, response),
+            Message::Leave(_) => self.receive_leave(now, arrival),
+            Message::Locate(locate) => self.receive_locate(now, arrival, locate),
+            Message::Located(located) => self.receive_located(now, arrival, located),
+            Message::Rendezvous(rendezvous) => self.receive_rendezvous(now, arrival, rendezvous),
+            Message::MembersRequest(request) => self.receive_members_request(now, arrival, request),
+            Message::Members(page) => self.receive_members(now, arrival, page),
+        }
+        Ok(())
+    }
+
+    /// A peer was heard: it is up, unless it says goodbye, and perhaps somewhere else.
+    fn heard(&mut self, now: Instant, arrival: &Arrival, leaves: bool) {
+        let Some(link) = self.links.get_mut(arrival.slot) else { return };
+        let heard_before = link.last_heard.replace(now);
+        // What a peer sent before it left may arrive after its goodbye.
+        let revives = link.state != PeerState::Left || arrival.newest;
+        if link.state != PeerState::Up && revives && !leaves {
+            self.declare_up(now, arrival.slot, arrival.from);
+        }
+        let Some(link) = self.links.get_mut(arrival.slot) else { return };
+        if !arrival.newest || (link.path.is_open_to(arrival.from) && !link.path.on_trial()) {
+            return;
+        }
+        let start = super::paths::trial_start(&mut self.drbg, link.rtt);
+        match link.path.observe(now, arrival.from, arrival.bytes, start) {
+            Observed::Nothing => {}
+            Observed::Conflict => self.note_conflict(arrival.slot),
+            Observed::Trial => link.silent_since = heard_before,
+        }
+        self.step_path(now, arrival.slot);
+    }
+}

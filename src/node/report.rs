@@ -1,0 +1,59 @@
+//! What a node knows at a moment, put together for people and programs.
+
+use std::time::Instant;
+
+use crate::node::Node;
+use crate::node::link::Link;
+use crate::node::links::Slot;
+use crate::node::reflection::{self, Realm};
+use crate::node::status::{Nat, PeerState, PeerStatus, Status};
+use crate::node::timer::LinkTimer;
+
+impl Node {
+    /// Everything that the node knows about itself and its peers.
+    #[must_use]
+    pub fn status(&self, now: Instant) -> Status {
+        let now = now.max(self.now);
+        let observations = self.observations(now);
+        let addresses = self.own.list(now, &observations);
+        let nat = addresses
+            .first()
+            .map_or(Nat::Unknown, |own| reflection::nat(Realm::of(own.address), &observations, own.address));
+        let mut peers: Vec<PeerStatus> =
+            self.links.iter().filter_map(|(slot, _)| self.peer_status(now, slot)).collect();
+        peers.sort_unstable_by_key(|peer| (peer.name, peer.id));
+        Status {
+            id: self.id,
+            name: self.members.name(self.id).unwrap_or(self.config.name),
+            public_key: self.identity.public_key(),
+            addresses,
+            nat,
+            orphan: self.orphan,
+            cluster: self.cluster.as_ref().map(|cluster| cluster.id),
+            peers,
+            counters: self.counters.list(self.outbox.sent()),
+        }
+    }
+
+    fn peer_status(&self, now: Instant, slot: Slot) -> Option<PeerStatus> {
+        let link: &Link = self.links.get(slot)?;
+        let since = |at: Instant| now.saturating_duration_since(at);
+        let silent = link.state != PeerState::Up;
+        let next_try = link.timers.get(LinkTimer::Retry).filter(|_| silent);
+        Some(PeerStatus {
+            id: link.id,
+            name: self.members.name(link.id)?,
+            name_taken: self.members.name_taken(link.id),
+            public_key: link.public_key,
+            state: link.state,
+            address: link.last_known(),
+            rtt: link.rtt,
+            last_seen: link.last_heard.map(since),
+            since: since(link.since),
+            previous_address: link.previous_address,
+            healed: link.healed,
+            candidates: link.candidates.len(),
+            next_try: next_try.map(|at| at.saturating_duration_since(now)),
+        })
+    }
+}

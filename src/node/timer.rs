@@ -1,0 +1,128 @@
+//! Deadlines: a table keyed by an enum. No messages, no tokens. Spec: `spec/timers.md`.
+
+use std::marker::PhantomData;
+use std::time::Instant;
+
+/// What a link waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LinkTimer {
+    /// The next heartbeat of a peer that is up.
+    Heartbeat,
+    /// The heartbeat under way was not answered.
+    Resend,
+    /// A suspect peer becomes lost.
+    Lost,
+    /// The handshake under way is resent or given up.
+    Handshake,
+    /// A path on trial: the next challenge, or the end of the trial.
+    Path,
+    /// The next probe of a candidate address.
+    Probe,
+    /// The next round of attempts for a peer that is lost, left or unknown.
+    Retry,
+    /// The session is old: make a new one.
+    Rekey,
+    /// The session before the present one is forgotten.
+    Previous,
+    /// The member lists still differ: ask for a page.
+    Sync,
+}
+
+/// What a node as a whole waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NodeTimer {
+    /// Nothing was exchanged with anybody for a fifth of the interval.
+    Exchange,
+    /// The handshake by which the node joins is resent.
+    Join,
+    /// An answered handshake that nobody confirmed is forgotten.
+    Pending,
+    /// Nobody was heard since the start.
+    Orphan,
+}
+
+/// An enum whose variants are timers.
+pub(crate) trait TimerKey: Copy + 'static {
+    /// All timers, in the order in which those that are due together fire.
+    const ALL: &'static [Self];
+
+    /// The timer's place in a table.
+    fn place(self) -> usize;
+}
+
+impl TimerKey for LinkTimer {
+    const ALL: &'static [Self] = &[
+        Self::Heartbeat,
+        Self::Resend,
+        Self::Lost,
+        Self::Handshake,
+        Self::Path,
+        Self::Probe,
+        Self::Retry,
+        Self::Rekey,
+        Self::Previous,
+        Self::Sync,
+    ];
+
+    fn place(self) -> usize {
+        self as usize
+    }
+}
+
+impl TimerKey for NodeTimer {
+    const ALL: &'static [Self] = &[Self::Exchange, Self::Join, Self::Pending, Self::Orphan];
+
+    fn place(self) -> usize {
+        self as usize
+    }
+}
+
+/// The deadlines of one link.
+pub(crate) type LinkTimers = TimerTable<LinkTimer, { LinkTimer::ALL.len() }>;
+
+/// The deadlines of the node as a whole.
+pub(crate) type NodeTimers = TimerTable<NodeTimer, { NodeTimer::ALL.len() }>;
+
+/// A deadline for each timer that runs.
+#[derive(Debug)]
+pub(crate) struct TimerTable<K, const N: usize> {
+    deadlines: [Option<Instant>; N],
+    key: PhantomData<K>,
+}
+
+impl<K, const N: usize> Default for TimerTable<K, N> {
+    fn default() -> Self {
+        Self { deadlines: [None; N], key: PhantomData }
+    }
+}
+
+impl<K: TimerKey, const N: usize> TimerTable<K, N> {
+    /// Sets a deadline in place of an earlier one of the same timer; `None` stops the timer.
+    pub(crate) fn set(&mut self, timer: K, at: Option<Instant>) {
+        if let Some(deadline) = self.deadlines.get_mut(timer.place()) {
+            *deadline = at;
+        }
+    }
+
+    /// Stops all timers.
+    pub(crate) fn clear(&mut self) {
+        self.deadlines = [None; N];
+    }
+
+    /// When a timer is due, if it runs.
+    pub(crate) fn get(&self, timer: K) -> Option<Instant> {
+        self.deadlines.get(timer.place()).copied().flatten()
+    }
+
+    /// The earliest deadline.
+    pub(crate) fn next(&self) -> Option<Instant> {
+        self.deadlines.iter().flatten().min().copied()
+    }
+
+    /// Stops and returns the first timer that is due.
+    pub(crate) fn take_due(&mut self, now: Instant) -> Option<K> {
+        let timer = K::ALL.iter().copied().find(|&timer| self.get(timer).is_some_and(|at| at <= now))?;
+        self.set(timer, None);
+        Some(timer)
+    }
+}
