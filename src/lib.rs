@@ -5,6 +5,9 @@ pub mod config;
 pub mod node;
 pub mod wire;
 
+#[cfg(feature = "sim")]
+pub mod sim;
+
 #[cfg(feature = "driver")]
 pub mod driver;
 

@@ -1,0 +1,8 @@
+//! A whole cluster in one deterministic program: real nodes, virtual time, a seeded network.
+//!
+//! Time jumps exactly to the next moment at which something happens, so an hour takes a moment and a node that asks to
+//! be woken at the wrong time is found out. Equal seeds give equal runs, byte for byte.
+
+pub mod dice;
+pub mod network;
+pub mod world;

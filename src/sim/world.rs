@@ -1,0 +1,388 @@
+//! The world: hosts with nodes on them, the datagrams under way, and the time.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use crate::auth::identity::Identity;
+use crate::config::{Cluster, Config};
+use crate::node::Node;
+use crate::node::event::Event;
+use crate::node::outbox::Output;
+use crate::node::saved::Saved;
+use crate::node::status::{PeerState, PeerStatus, Status};
+use crate::sim::dice::Dice;
+use crate::sim::network::Network;
+use crate::wire::address::Address;
+use crate::wire::id::NodeId;
+
+/// More steps without time going on than any honest node causes: somebody loops.
+const STEPS_MAX: u32 = 100_000;
+
+/// A host, by its place in the world.
+pub type HostId = usize;
+
+/// A simulated world.
+pub struct World {
+    /// The network between the hosts.
+    pub network: Network,
+    /// Chance, for scenarios that need some.
+    pub dice: Dice,
+    /// Where virtual time began. Only differences from it are ever seen.
+    epoch: Instant,
+    now: Duration,
+    hosts: Vec<Host>,
+    /// Which host has an address.
+    routes: BTreeMap<Address, HostId>,
+    /// Datagrams under way, by time of arrival and order of sending.
+    flying: BTreeMap<(Duration, u64), Flight>,
+    sent: u64,
+    /// Every datagram that was handed to the network, if that is wanted.
+    wiretap: Option<Vec<Flight>>,
+}
+
+/// A machine that a node runs on.
+struct Host {
+    node: Option<Node>,
+    identity: Identity,
+    config: Config,
+    addresses: Vec<Address>,
+    /// What the machine's disk holds.
+    disk: Saved,
+    /// The cluster that the disk holds.
+    cluster: Option<Cluster>,
+    /// The wall clock when the world began, since 1970.
+    clock: Duration,
+    events: Vec<(Duration, Event)>,
+    traffic: Traffic,
+}
+
+/// What a host has sent and received.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Datagrams sent.
+    pub datagrams_out: u64,
+    /// UDP payload bytes sent.
+    pub bytes_out: u64,
+    /// Datagrams received.
+    pub datagrams_in: u64,
+    /// UDP payload bytes received.
+    pub bytes_in: u64,
+}
+
+/// A datagram.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Flight {
+    /// Where it came from.
+    pub from: Address,
+    /// Where it goes.
+    pub to: Address,
+    /// The payload.
+    pub datagram: Vec<u8>,
+}
+
+impl World {
+    /// An empty world.
+    #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "an Instant can only be had from the clock; only differences count")]
+    pub fn new(seed: u64) -> Self {
+        Self {
+            network: Network::default(),
+            dice: Dice::new(seed),
+            epoch: Instant::now(),
+            now: Duration::ZERO,
+            hosts: Vec::new(),
+            routes: BTreeMap::new(),
+            flying: BTreeMap::new(),
+            sent: 0,
+            wiretap: None,
+        }
+    }
+
+    /// Adds a host, switched off. Its wall clock says `clock` (since 1970) when the world begins.
+    pub fn add_host(&mut self, config: Config, addresses: &[Address], clock: Duration) -> HostId {
+        let identity = Identity::from_secret(self.dice.seed());
+        self.hosts.push(Host {
+            node: None,
+            identity,
+            cluster: config.cluster.clone(),
+            config,
+            addresses: Vec::new(),
+            disk: Saved::default(),
+            clock,
+            events: Vec::new(),
+            traffic: Traffic::default(),
+        });
+        let host = self.hosts.len() - 1;
+        self.move_to(host, addresses);
+        host
+    }
+
+    /// Switches a host on: its node starts with what the disk holds.
+    pub fn start(&mut self, host: HostId) {
+        let seed = self.dice.seed();
+        let (now, unix) = (self.instant(), self.hosts[host].clock + self.now);
+        let machine = &mut self.hosts[host];
+        let config = Config { cluster: machine.cluster.clone(), ..machine.config.clone() };
+        machine.node = Some(Node::new(config, machine.identity.clone(), machine.disk.clone(), seed, now, unix));
+        self.drain(host);
+    }
+
+    /// Switches a host off without notice. Its disk keeps what was stored last.
+    pub fn kill(&mut self, host: HostId) {
+        self.hosts[host].node = None;
+    }
+
+    /// Stops a node in order: it says goodbye.
+    pub fn stop(&mut self, host: HostId) {
+        self.command(host, Node::shutdown);
+        self.hosts[host].node = None;
+    }
+
+    /// Gives a host new addresses in place of its old ones, which nobody has from now on.
+    pub fn move_to(&mut self, host: HostId, addresses: &[Address]) {
+        self.routes.retain(|_, owner| *owner != host);
+        for &address in addresses {
+            self.routes.insert(address, host);
+        }
+        self.hosts[host].addresses = addresses.to_vec();
+    }
+
+    /// Calls a command of a host's node, which must run, and does what follows from it.
+    pub fn command<T>(&mut self, host: HostId, command: impl FnOnce(&mut Node, Instant) -> T) -> T {
+        let now = self.instant();
+        let node = self.hosts[host].node.as_mut().expect("the host is switched on");
+        let result = command(node, now);
+        self.drain(host);
+        result
+    }
+
+    /// Puts a datagram on the network, as anybody can who writes any source address.
+    pub fn inject(&mut self, flight: Flight) {
+        for delay in self.network.carry(&mut self.dice, flight.from, flight.to) {
+            self.sent += 1;
+            self.flying.insert((self.now + delay, self.sent), flight.clone());
+        }
+    }
+
+    /// Keeps a copy of every datagram from now on.
+    pub fn tap(&mut self) {
+        self.wiretap = Some(Vec::new());
+    }
+
+    /// The copies made since [`tap`](Self::tap), or since this was last called.
+    pub fn tapped(&mut self) -> Vec<Flight> {
+        self.wiretap.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    /// Lets time go on for so long.
+    pub fn run_for(&mut self, time: Duration) {
+        let end = self.now + time;
+        self.run(end, |_| false);
+    }
+
+    /// Lets time go on until `done`, at most for `limit`. Returns how long it took, or `None` if it was not done.
+    pub fn run_until(&mut self, limit: Duration, done: impl Fn(&Self) -> bool) -> Option<Duration> {
+        let start = self.now;
+        self.run(start + limit, done).then(|| self.now - start)
+    }
+
+    fn run(&mut self, end: Duration, done: impl Fn(&Self) -> bool) -> bool {
+        let mut steps = 0;
+        loop {
+            if done(self) {
+                return true;
+            }
+            let Some(next) = self.next_moment().filter(|next| *next <= end) else {
+                self.now = end;
+                return done(self);
+            };
+            steps = if next > self.now { 0 } else { steps + 1 };
+            assert!(steps < STEPS_MAX, "time stands still at {:?}", self.now);
+            self.now = next;
+            self.step();
+        }
+    }
+
+    /// When something happens next.
+    fn next_moment(&self) -> Option<Duration> {
+        let timeouts = self.hosts.iter().filter_map(|host| host.node.as_ref()?.poll_timeout());
+        let timeout = timeouts.min().map(|at| at.saturating_duration_since(self.epoch).max(self.now));
+        let arrival = self.flying.keys().next().map(|&(at, _)| at);
+        timeout.into_iter().chain(arrival).min()
+    }
+
+    /// Everything that happens at this moment: arrivals first, then timers.
+    fn step(&mut self) {
+        while let Some(entry) = self.flying.first_entry().filter(|entry| entry.key().0 <= self.now) {
+            let flight = entry.remove();
+            self.deliver(flight);
+        }
+        let now = self.instant();
+        for host in 0..self.hosts.len() {
+            let Some(node) = &mut self.hosts[host].node else { continue };
+            if node.poll_timeout().is_some_and(|at| at <= now) {
+                node.handle_timeout(now);
+                self.drain(host);
+                let next = self.hosts[host].node.as_ref().and_then(Node::poll_timeout);
+                assert!(next.is_none_or(|at| at > now), "host {host} is never done at {:?}", self.now);
+            }
+        }
+    }
+
+    fn deliver(&mut self, mut flight: Flight) {
+        let Some(&host) = self.routes.get(&flight.to) else { return };
+        let now = self.instant();
+        let machine = &mut self.hosts[host];
+        let Some(node) = &mut machine.node else { return };
+        machine.traffic.datagrams_in += 1;
+        machine.traffic.bytes_in += flight.datagram.len() as u64;
+        // A discarded datagram changes nothing, which is what the network expects of it.
+        let _ = node.handle_datagram(now, flight.from.socket_addr(), &mut flight.datagram);
+        self.drain(host);
+    }
+
+    /// Does what a node wants done.
+    fn drain(&mut self, host: HostId) {
+        let now = self.instant();
+        let mut transmits: Vec<(SocketAddr, Vec<u8>)> = Vec::new();
+        let machine = &mut self.hosts[host];
+        let Some(node) = &mut machine.node else { return };
+        loop {
+            let due = node.poll_timeout();
+            let Some(output) = node.poll_output() else { break };
+            assert!(due.is_some_and(|at| at <= now), "host {host} has output that waits for {due:?}");
+            match output {
+                Output::Transmit { to, datagram } => transmits.push((to, datagram.to_vec())),
+                Output::Event(event) => {
+                    if let Event::Joined { cluster } = &event {
+                        machine.cluster = Some(cluster.clone());
+                    }
+                    machine.events.push((self.now, event));
+                }
+            }
+        }
+        machine.disk = node.saved();
+        for (to, datagram) in transmits {
+            self.transmit(host, to, datagram);
+        }
+    }
+
+    /// A datagram leaves by the host's address of the same family; without one it goes nowhere.
+    fn transmit(&mut self, host: HostId, to: SocketAddr, datagram: Vec<u8>) {
+        let machine = &mut self.hosts[host];
+        let to = Address::try_from(to).expect("a node sends to addresses only");
+        let from = machine.addresses.iter().copied().find(|own| own.ip().is_ipv4() == to.ip().is_ipv4());
+        let Some(from) = from else { return };
+        machine.traffic.datagrams_out += 1;
+        machine.traffic.bytes_out += datagram.len() as u64;
+        let flight = Flight { from, to, datagram };
+        if let Some(copies) = &mut self.wiretap {
+            copies.push(flight.clone());
+        }
+        self.inject(flight);
+    }
+
+    fn instant(&self) -> Instant {
+        self.epoch + self.now
+    }
+}
+
+/// What can be seen from outside.
+impl World {
+    /// The virtual time since the world began.
+    #[must_use]
+    pub fn now(&self) -> Duration {
+        self.now
+    }
+
+    /// A host's identity.
+    #[must_use]
+    pub fn identity(&self, host: HostId) -> &Identity {
+        &self.hosts[host].identity
+    }
+
+    /// A host's node ID.
+    #[must_use]
+    pub fn id(&self, host: HostId) -> NodeId {
+        self.hosts[host].identity.node_id()
+    }
+
+    /// A host's present addresses.
+    #[must_use]
+    pub fn addresses(&self, host: HostId) -> &[Address] {
+        &self.hosts[host].addresses
+    }
+
+    /// What a host's disk holds; to be changed while the host is switched off.
+    pub fn disk(&mut self, host: HostId) -> &mut Saved {
+        &mut self.hosts[host].disk
+    }
+
+    /// A host's configuration, for its next start.
+    pub fn config(&mut self, host: HostId) -> &mut Config {
+        &mut self.hosts[host].config
+    }
+
+    /// Gives a host the secrets of a cluster, for its next start.
+    pub fn set_cluster(&mut self, host: HostId, cluster: Cluster) {
+        self.hosts[host].cluster = Some(cluster);
+    }
+
+    /// What a host's node, which must run, knows.
+    #[must_use]
+    pub fn status(&self, host: HostId) -> Status {
+        self.hosts[host].node.as_ref().expect("the host is switched on").status(self.instant())
+    }
+
+    /// What a host knows about another one.
+    #[must_use]
+    pub fn peer(&self, host: HostId, other: HostId) -> Option<PeerStatus> {
+        let id = self.id(other);
+        self.status(host).peers.into_iter().find(|peer| peer.id == id)
+    }
+
+    /// Whether `host` has `other` up at the address that it has.
+    #[must_use]
+    pub fn knows(&self, host: HostId, other: HostId) -> bool {
+        let found = self.peer(host, other);
+        found.is_some_and(|peer| {
+            peer.state == PeerState::Up && peer.address.is_some_and(|at| self.addresses(other).contains(&at))
+        })
+    }
+
+    /// Whether every host that runs has every other one up at its true address, and knows its own.
+    #[must_use]
+    pub fn whole(&self) -> bool {
+        let running: Vec<HostId> = (0..self.hosts.len()).filter(|&host| self.hosts[host].node.is_some()).collect();
+        running.iter().all(|&a| {
+            let others = running.iter().filter(|&&b| b != a).all(|&b| self.knows(a, b));
+            others && (running.len() < 2 || self.knows_itself(a))
+        })
+    }
+
+    /// Whether a host's own address, as its node tells it, is one that it has.
+    #[must_use]
+    pub fn knows_itself(&self, host: HostId) -> bool {
+        self.status(host).addresses.iter().any(|own| self.addresses(host).contains(&own.address))
+    }
+
+    /// What a host's node has told its owner, and when.
+    #[must_use]
+    pub fn events(&self, host: HostId) -> &[(Duration, Event)] {
+        &self.hosts[host].events
+    }
+
+    /// What a host has sent and received.
+    #[must_use]
+    pub fn traffic(&self, host: HostId) -> Traffic {
+        self.hosts[host].traffic
+    }
+}
+
+impl fmt::Debug for World {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("World").field("now", &self.now).field("hosts", &self.hosts.len()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,88 @@
+//! Clusters to begin a scenario with.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use dddns::auth::identity::Identity;
+use dddns::config::{Cluster, ClusterKey, Config};
+use dddns::node::Node;
+use dddns::sim::world::{HostId, World};
+use dddns::wire::address::Address;
+use dddns::wire::id::ClusterId;
+
+/// 2026-01-01, as a wall clock that is right.
+pub(crate) const TODAY: Duration = Duration::from_secs(1_767_225_600);
+
+/// The address of the n-th host in its first place.
+pub(crate) fn home(n: u8) -> Address {
+    place([192, 0, 2, n])
+}
+
+/// Another place for the n-th host.
+pub(crate) fn away(n: u8) -> Address {
+    place([198, 51, 100, n])
+}
+
+pub(crate) fn place(ip: [u8; 4]) -> Address {
+    Address::new(IpAddr::from(ip), 7733).unwrap()
+}
+
+pub(crate) fn config(n: u8) -> Config {
+    Config::new(format!("node-{n}").parse().unwrap())
+}
+
+/// A world with a founder and `n - 1` nodes that joined through it by invite, whole.
+pub(crate) fn formed(seed: u64, n: u8) -> World {
+    let mut world = World::new(seed);
+    let founder = found(&mut world, TODAY);
+    for number in 2..=n {
+        let joiner = world.add_host(config(number), &[home(number)], TODAY);
+        join(&mut world, founder, joiner);
+    }
+    let whole = world.run_until(Duration::from_secs(60), World::whole);
+    assert!(whole.is_some(), "seed {seed}: the cluster did not form");
+    world.run_for(Duration::from_secs(30));
+    world
+}
+
+/// The first host, with a cluster of its own, switched on.
+pub(crate) fn found(world: &mut World, clock: Duration) -> HostId {
+    let mut config = config(1);
+    config.cluster = Some(Cluster { id: ClusterId([7; 16]), key: ClusterKey([8; 32]) });
+    let founder = world.add_host(config, &[home(1)], clock);
+    world.start(founder);
+    founder
+}
+
+/// Switches `joiner` on and lets it begin to join by an invite from `inviter`.
+pub(crate) fn join(world: &mut World, inviter: HostId, joiner: HostId) {
+    let at = world.addresses(inviter).to_vec();
+    let day = Duration::from_secs(86_400);
+    let token = world.command(inviter, |node, now| node.create_invite(now, day, &at)).unwrap();
+    world.start(joiner);
+    world.command(joiner, |node: &mut Node, now| node.join(now, &token)).unwrap();
+}
+
+/// Nodes that know each other from their configuration only.
+pub(crate) fn configured(seed: u64, n: u8) -> World {
+    let mut world = World::new(seed);
+    let cluster = Cluster { id: ClusterId([7; 16]), key: ClusterKey([8; 32]) };
+    let hosts: Vec<HostId> = (1..=n).map(|k| world.add_host(config(k), &[home(k)], TODAY)).collect();
+    let peers: Vec<dddns::config::Peer> = hosts
+        .iter()
+        .map(|&host| dddns::config::Peer {
+            name: world.config(host).name,
+            public_key: Identity::public_key(world.identity(host)),
+            addresses: world.addresses(host).to_vec(),
+        })
+        .collect();
+    for &host in &hosts {
+        let own = world.identity(host).public_key();
+        let config = world.config(host);
+        config.peers = peers.iter().filter(|peer| peer.public_key != own).cloned().collect();
+        config.cluster = Some(cluster.clone());
+        world.set_cluster(host, cluster.clone());
+        world.start(host);
+    }
+    world
+}
