@@ -19,6 +19,9 @@ const RESEND_FIRST: Duration = Duration::from_millis(500);
 const RESEND_MAX: Duration = Duration::from_secs(2);
 /// How many unanswered attempts make a peer suspect. Spec: `SUSPECT_AFTER`.
 const SUSPECT_AFTER: u32 = 2;
+/// How long after a node found that it has moved one unanswered attempt is enough: peers that moved in the same moment
+/// cannot be reached any more. Spec: `MOVED`.
+const MOVED: Duration = Duration::from_secs(5);
 /// The shortest time between two rounds in which all peers are told at once that this node moved. Spec: `BURST_MIN`.
 const BURST_MIN: Duration = Duration::from_secs(1);
 
@@ -35,11 +38,16 @@ impl Node {
     pub(super) fn resend_heartbeat(&mut self, now: Instant, slot: Slot) {
         let Some(link) = self.links.get(slot) else { return };
         let attempts = link.outstanding.map_or(0, |outstanding| outstanding.attempts);
-        if attempts >= SUSPECT_AFTER && link.state == PeerState::Up {
+        let moved = self.last_burst.is_some_and(|last| now < last + MOVED);
+        if attempts >= if moved { 1 } else { SUSPECT_AFTER } && link.state == PeerState::Up {
             self.declare_suspect(now, slot);
         }
         self.counters.resends += 1;
         self.transmit_heartbeat(now, slot);
+        if attempts == 1 && self.last_exchange + RESEND_FIRST <= now {
+            // Is it the peer, or is it me? Somebody else will tell.
+            self.heartbeat_longest_silent(now);
+        }
     }
 
     fn transmit_heartbeat(&mut self, now: Instant, slot: Slot) {
@@ -123,6 +131,12 @@ impl Node {
             self.arm_node(NodeTimer::Exchange, due);
             return;
         }
+        self.heartbeat_longest_silent(now);
+        self.arm_node(NodeTimer::Exchange, now + pause);
+    }
+
+    /// Begins an exchange with the peer with which the last one is longest ago.
+    fn heartbeat_longest_silent(&mut self, now: Instant) {
         let longest_silent = self
             .links
             .iter()
@@ -132,7 +146,6 @@ impl Node {
         if let Some(slot) = longest_silent {
             self.transmit_heartbeat(now, slot);
         }
-        self.arm_node(NodeTimer::Exchange, now + pause);
     }
 
     /// Heartbeats all peers at once: this node seems to have moved, so everybody should see it and say where.

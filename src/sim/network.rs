@@ -22,12 +22,7 @@ pub struct Conditions {
 
 impl Default for Conditions {
     fn default() -> Self {
-        Self {
-            latency: Duration::from_millis(20),
-            jitter: Duration::ZERO,
-            loss_per_mille: 0,
-            duplicates_per_mille: 0,
-        }
+        Self { latency: Duration::from_millis(20), jitter: Duration::ZERO, loss_per_mille: 0, duplicates_per_mille: 0 }
     }
 }
 
