@@ -119,3 +119,84 @@ fn cookie_key(responder: &PublicKey, nonce: &[u8; 16], mac1: &[u8; 16]) -> [u8; 
 fn zero_nonce() -> aead::Nonce {
     aead::Nonce::assume_unique_for_key([0; 12])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::datagram::Datagram;
+    use crate::wire::id::{Index, InviteId};
+    use crate::wire::initiation::Mode;
+
+    const OWN: PublicKey = PublicKey([1; 32]);
+
+    #[expect(clippy::disallowed_methods, reason = "a test's beginning of time: only differences to it are used")]
+    fn start() -> Instant {
+        Instant::now()
+    }
+
+    fn address(last: u8) -> Address {
+        Address::new([192, 0, 2, last].into(), 4711).unwrap()
+    }
+
+    fn initiation() -> Initiation {
+        let (noise, invite) = ([4; 160], InviteId([0; 8]));
+        Initiation { mode: Mode::Member, sender: Index(3), invite, noise, mac1: [5; 16], mac2: [0; 16] }
+    }
+
+    fn reply(cookies: &mut Cookies, now: Instant, drbg: &mut Drbg) -> CookieReply {
+        match Datagram::parse(&cookies.reply(now, address(1), &initiation(), drbg)) {
+            Ok(Datagram::CookieReply(reply)) => reply,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn with_cookie(cookie: [u8; 16]) -> Initiation {
+        Initiation { mac2: mac2(&cookie, &initiation().to_bytes()), ..initiation() }
+    }
+
+    #[test]
+    fn proves_one_address_for_two_lifetimes() {
+        let begin = start();
+        let (mut cookies, mut drbg) = (Cookies::new(OWN), Drbg::new([9; 32]));
+        let reply = reply(&mut cookies, begin, &mut drbg);
+        assert_eq!(reply.receiver, Index(3));
+        let proven = with_cookie(open(&reply, &OWN, &[5; 16]).unwrap());
+        assert!(cookies.mac2_valid(begin, address(1), &proven));
+        assert!(!cookies.mac2_valid(begin, address(2), &proven), "another address");
+        assert!(!cookies.mac2_valid(begin, address(1), &initiation()), "no cookie");
+        assert!(!cookies.mac2_valid(begin, address(1), &Initiation { sender: Index(4), ..proven }), "another message");
+
+        let end = begin + 2 * LIFETIME;
+        assert!(cookies.mac2_valid(end - Duration::from_millis(1), address(1), &proven));
+        assert!(!cookies.mac2_valid(end, address(1), &proven));
+    }
+
+    #[test]
+    fn the_present_and_the_previous_secret_serve() {
+        let begin = start();
+        let (mut cookies, mut drbg) = (Cookies::new(OWN), Drbg::new([9; 32]));
+        let mut proven = Vec::new();
+        for i in 0..4 {
+            let reply = reply(&mut cookies, begin + i * LIFETIME, &mut drbg);
+            proven.push(with_cookie(open(&reply, &OWN, &[5; 16]).unwrap()));
+        }
+        let now = begin + 3 * LIFETIME;
+        let valid: Vec<_> = proven.iter().map(|one| cookies.mac2_valid(now, address(1), one)).collect();
+        assert_eq!(valid, [false, false, true, true]);
+        assert_eq!(proven[2], with_cookie(cookies.previous.unwrap().cookie(address(1))));
+    }
+
+    #[test]
+    fn opens_for_whoever_sent_the_initiation_only() {
+        let (mut cookies, mut drbg) = (Cookies::new(OWN), Drbg::new([9; 32]));
+        let reply = reply(&mut cookies, start(), &mut drbg);
+        assert!(open(&reply, &OWN, &[5; 16]).is_some());
+        assert_eq!(open(&reply, &OWN, &[6; 16]), None, "another initiation");
+        assert_eq!(open(&reply, &PublicKey([2; 32]), &[5; 16]), None, "another responder");
+        for i in 0..32 {
+            let mut forged = reply;
+            forged.sealed[i] ^= 1;
+            assert_eq!(open(&forged, &OWN, &[5; 16]), None);
+        }
+    }
+}

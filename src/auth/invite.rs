@@ -207,3 +207,102 @@ fn parse(body: &[u8]) -> Result<Token, TokenError> {
     }
     Token::new(InviteId(*id), *secret, PublicKey(*inviter), u64::from_be_bytes(*expiry), addresses.as_slice())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(port: u16) -> Address {
+        Address::new([192, 0, 2, 1].into(), port).unwrap()
+    }
+
+    fn token(addresses: u16) -> Token {
+        let addresses: Vec<_> = (1..=addresses).map(address).collect();
+        Token::new(InviteId([1; 8]), [0xAB; 32], PublicKey([3; 32]), 1 << 33, &addresses).unwrap()
+    }
+
+    /// A token of these bytes, with the right checksum.
+    fn text(bytes: &[u8]) -> String {
+        let mut bytes = bytes.to_vec();
+        bytes.extend(checksum(&bytes));
+        format!("dddns1{}", to_base32(&bytes))
+    }
+
+    #[test]
+    fn is_read_as_it_is_printed() {
+        for addresses in 1..=4 {
+            let token = token(addresses);
+            let line = token.to_string();
+            assert_eq!(line.parse(), Ok(token.clone()));
+            assert_eq!(line.to_ascii_uppercase().parse(), Ok(token.clone()));
+            assert_eq!(format!(" \t{line}\r\n").parse(), Ok(token));
+        }
+    }
+
+    #[test]
+    fn says_what_is_wrong() {
+        let line = token(2).to_string();
+        let parse = |text: &str| text.parse::<Token>().map(drop);
+        assert_eq!(parse(""), Err(TokenError::Prefix));
+        assert_eq!(parse("ddd"), Err(TokenError::Prefix));
+        assert_eq!(parse("ädäd"), Err(TokenError::Prefix));
+        assert_eq!(parse(&line[6..]), Err(TokenError::Prefix));
+        assert_eq!(parse(&line.replace("dddns1", "dddns2")), Err(TokenError::Version));
+        assert_eq!(parse("dddns"), Err(TokenError::Version));
+        assert_eq!(parse(&line.replacen('a', "8", 1)), Err(TokenError::Character('8')));
+        assert_eq!(parse(&format!("{} {}", &line[..20], &line[20..])), Err(TokenError::Character(' ')));
+        assert_eq!(parse("dddns1"), Err(TokenError::Length));
+        assert_eq!(parse(&format!("{line}{line}")), Err(TokenError::Character('1')));
+        for missing in 1..line.len() - 6 {
+            // With 29 characters fewer it is as long as a token with one address fewer.
+            let error = if missing == 29 { TokenError::Checksum } else { TokenError::Length };
+            assert_eq!(parse(&line[..line.len() - missing]), Err(error), "{missing} missing");
+        }
+    }
+
+    #[test]
+    fn one_wrong_character_is_found() {
+        let line = token(1).to_string();
+        for i in 6..line.len() - 1 {
+            let mut typo = line.clone().into_bytes();
+            typo[i] = if typo[i] == b'q' { b'b' } else { b'q' };
+            let typo = String::from_utf8(typo).unwrap();
+            assert_eq!(typo.parse::<Token>(), Err(TokenError::Checksum), "at {i}");
+        }
+    }
+
+    #[test]
+    fn its_contents_are_judged_after_its_checksum() {
+        let mut bytes = from_base32(&token(2).to_string()[6..]).unwrap();
+        bytes.truncate(bytes.len() - 4);
+        assert_eq!(text(&bytes).parse(), Ok(token(2)));
+        for count in [0, 1, 3, 5, 255] {
+            let mut other = bytes.clone();
+            other[80] = count;
+            assert_eq!(text(&other).parse::<Token>(), Err(TokenError::AddressCount), "{count}");
+        }
+        let mut nowhere = bytes.clone();
+        nowhere[81..99].fill(0);
+        assert_eq!(text(&nowhere).parse::<Token>(), Err(TokenError::Address));
+        assert_eq!(Token::new(InviteId([0; 8]), [0; 32], PublicKey([0; 32]), 0, &[]), Err(TokenError::AddressCount));
+        let five: Vec<_> = (1..=5).map(address).collect();
+        assert_eq!(Token::new(InviteId([0; 8]), [0; 32], PublicKey([0; 32]), 0, &five), Err(TokenError::AddressCount));
+    }
+
+    #[test]
+    fn unused_bits_are_zero() {
+        // 103 bytes are 824 bits: 165 characters hold 825, so the last one has a bit to spare.
+        let line = token(1).to_string();
+        let last = line.chars().last().unwrap();
+        let next = char::from_u32(u32::from(last) + 1).unwrap();
+        let spare = format!("{}{next}", &line[..line.len() - 1]);
+        assert_eq!(spare.parse::<Token>(), Err(TokenError::Length));
+    }
+
+    #[test]
+    fn keeps_its_secret_from_debug() {
+        let shown = format!("{:?}", token(1));
+        assert!(!shown.contains("171") && !shown.contains("abab"));
+        assert!(shown.contains("192.0.2.1:1"));
+    }
+}
