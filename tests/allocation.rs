@@ -1,0 +1,112 @@
+//! Judging what arrives allocates nothing, whether it is accepted or not.
+
+use dddns::wire::body::MAX_BODY;
+use dddns::wire::datagram::{Datagram, MAX_DATAGRAM};
+use dddns::wire::header::Header;
+use dddns::wire::id::Index;
+use dddns::wire::kind::Kind;
+use dddns::wire::message::Message;
+
+/// How often `work` allocates.
+fn allocations(work: impl FnOnce()) -> u64 {
+    allocation_counter::measure(work).count_total
+}
+
+#[test]
+fn the_counter_counts() {
+    assert_eq!(allocations(|| drop(std::hint::black_box(vec![1]))), 1);
+}
+
+#[test]
+fn no_datagram_makes_the_parser_allocate() {
+    let mut bytes = [0; MAX_DATAGRAM + 1];
+    bytes[0] = 0xD1;
+    let (mut accepted, mut refused) = (0, 0);
+    let count = allocations(|| {
+        for kind in 0..=255 {
+            for index in [0, 1] {
+                bytes[1] = kind;
+                bytes[7] = index;
+                for length in 0..bytes.len() {
+                    match Datagram::parse(&bytes[..length]) {
+                        Ok(_) => accepted += 1,
+                        Err(_) => refused += 1,
+                    }
+                }
+            }
+        }
+    });
+    assert_eq!(count, 0);
+    assert!(accepted >= 13 && refused > 0);
+}
+
+#[test]
+fn no_body_makes_a_decoder_allocate() {
+    // Every type, every length, filled with every byte: claimed counts and numbers of all sizes.
+    let (mut accepted, mut refused) = (0, 0);
+    let count = allocations(|| {
+        for &kind in Message::KINDS {
+            let header = Header { kind, step: 0, receiver: Index(1), counter: 0 };
+            for fill in 0..=255 {
+                let body = [fill; MAX_BODY + 40];
+                let step = if kind == Kind::MEMBERS { 11 } else { 1 };
+                for length in (0..body.len()).step_by(step) {
+                    match Message::decode(&header, &body[..length]) {
+                        Ok(_) => accepted += 1,
+                        Err(_) => refused += 1,
+                    }
+                }
+            }
+        }
+    });
+    assert_eq!(count, 0);
+    assert!(accepted > 1000 && refused > 0, "{accepted} accepted, {refused} refused");
+}
+
+#[test]
+fn no_valid_message_allocates_on_its_way_out_and_in() {
+    let mut out = [0; MAX_BODY];
+    let count = allocations(|| {
+        for &kind in Message::KINDS {
+            let header = Header { kind, step: 0, receiver: Index(1), counter: 0 };
+            for body in valid(kind) {
+                let message = Message::decode(&header, body).expect("a valid body");
+                let length = message.encode(&header, &mut out);
+                assert_eq!(out.get(..length), Some(*body));
+            }
+        }
+    });
+    assert_eq!(count, 0);
+}
+
+/// Bodies of each type that are accepted; heartbeats are masked, and no mask makes these an invalid address.
+fn valid(kind: Kind) -> &'static [&'static [u8]] {
+    const ENTRY: [u8; 40] = {
+        let mut body = [1; 40];
+        body[39] = 1;
+        body
+    };
+    match kind {
+        Kind::HEARTBEAT | Kind::HEARTBEAT_ACK => &[&[3; 34]],
+        Kind::PATH_CHALLENGE | Kind::PATH_RESPONSE => &[&[3; 8]],
+        Kind::LEAVE => &[&[]],
+        Kind::LOCATE => &[&[1; 17]],
+        Kind::LOCATED => &[&[0], &ENTRY],
+        Kind::RENDEZVOUS => &[&[1; 35]],
+        Kind::MEMBERS_REQUEST => &[&[3; 16]],
+        Kind::MEMBERS => &[&[0, 0], &RECORD],
+        _ => panic!("a type without a valid body"),
+    }
+}
+
+/// One record: key and admitter of ones, epoch, member, revision, the name "a".
+const RECORD: [u8; 123] = {
+    let mut body = [0; 123];
+    body[0] = 1;
+    body[1] = 1;
+    body[2] = 7;
+    body[54] = 1;
+    body[59] = 1;
+    body[60] = b'a';
+    body
+};
