@@ -115,8 +115,7 @@ fn nearly(bytes: Vec<u8>, damage: &[(prop::sample::Index, u8)]) -> Vec<u8> {
     let mut bytes = bytes;
     for (at, value) in damage {
         if !bytes.is_empty() {
-            let at = at.index(bytes.len());
-            bytes[at] = *value;
+            *at.get_mut(&mut bytes) = *value;
         }
     }
     bytes
@@ -125,8 +124,9 @@ fn nearly(bytes: Vec<u8>, damage: &[(prop::sample::Index, u8)]) -> Vec<u8> {
 fn encode(header: &Header, message: &Message) -> Vec<u8> {
     let mut out = [0xEE; MAX_BODY];
     let length = message.encode(header, &mut out);
-    assert!(out[length..].iter().all(|&byte| byte == 0xEE), "wrote beyond its end");
-    out[..length].to_vec()
+    let (body, rest) = out.split_at(length);
+    assert!(rest.iter().all(|&byte| byte == 0xEE), "wrote beyond its end");
+    body.to_vec()
 }
 
 /// A body as a datagram of its type, unsealed: only the form counts here.
@@ -137,7 +137,7 @@ fn frame(header: &Header, body: &[u8]) -> Vec<u8> {
 
 fn exact<T: PartialEq + Debug, E: PartialEq + Debug>(good: &[u8], decode: impl Fn(&[u8]) -> Result<T, E>) {
     for shorter in 0..good.len() {
-        assert!(decode(&good[..shorter]).is_err(), "accepted {shorter} of {} bytes", good.len());
+        assert!(decode(good.split_at(shorter).0).is_err(), "accepted {shorter} of {} bytes", good.len());
     }
     let mut longer = good.to_vec();
     for _ in 0..200 {
