@@ -1,11 +1,24 @@
-//! Judging what arrives allocates nothing, whether it is accepted or not.
+//! Judging what arrives allocates nothing, whether it is accepted or not, and neither does an answer.
 
+#![expect(clippy::disallowed_methods, reason = "virtual time has to begin somewhere")]
+
+use std::time::{Duration, Instant};
+
+use dddns::auth::drbg::Drbg;
+use dddns::auth::handshake::{Initiator, Prologue, Purpose, Received};
+use dddns::auth::identity::Identity;
+use dddns::auth::session::Session;
+use dddns::config::{Cluster, ClusterKey};
+use dddns::wire::address::Address;
 use dddns::wire::body::MAX_BODY;
 use dddns::wire::datagram::{Datagram, MAX_DATAGRAM};
 use dddns::wire::header::Header;
-use dddns::wire::id::Index;
+use dddns::wire::heartbeat::Heartbeat;
+use dddns::wire::id::{ClusterId, Digest, Index, NodeId};
 use dddns::wire::kind::Kind;
+use dddns::wire::members_request::MembersRequest;
 use dddns::wire::message::Message;
+use dddns::wire::response::{ResponsePayload, Verdict};
 
 /// How often `work` allocates.
 fn allocations(work: impl FnOnce()) -> u64 {
@@ -77,6 +90,58 @@ fn no_valid_message_allocates_on_its_way_out_and_in() {
         }
     });
     assert_eq!(count, 0);
+}
+
+#[test]
+fn a_session_allocates_nothing() {
+    let start = Instant::now();
+    let (mut a, mut b) = sessions(start);
+    let heartbeat = Heartbeat { seen: 1, digest: Digest([1; 8]), reflection: None };
+    let request = MembersRequest { after: NodeId([2; 16]) };
+    let mut buffer = Vec::with_capacity(MAX_DATAGRAM);
+    let count = allocations(|| {
+        // Steps change on the way, so keys are made anew, too; every second datagram is forged, every third old.
+        for i in 0..300 {
+            let now = start + Duration::from_secs(i);
+            buffer.clear();
+            if i % 5 == 0 { a.encode(now, &heartbeat, &mut buffer) } else { a.encode(now, &request, &mut buffer) }
+                .expect("a counter");
+            if let (0, Some(last)) = (i % 2, buffer.last_mut()) {
+                *last ^= 1;
+            }
+            let Ok(Datagram::Tagged(header)) = Datagram::parse(&buffer) else { panic!("not a tagged datagram") };
+            let late = now + Duration::from_secs(if i % 3 == 0 { 100 } else { 0 });
+            let opened = b.open(late, &header, &mut buffer);
+            assert_eq!(opened.is_ok(), i % 2 == 1 && i % 3 != 0);
+        }
+    });
+    assert_eq!(count, 0);
+}
+
+fn sessions(now: Instant) -> (Session, Session) {
+    let (initiator, responder) = (Identity::from_secret([1; 32]), Identity::from_secret([2; 32]));
+    let cluster = Cluster { id: ClusterId([3; 16]), key: ClusterKey([4; 32]) };
+    let mut drbg = Drbg::new([5; 32]);
+    let purpose = Purpose::Member(&cluster);
+    let mut started =
+        Initiator::start(&initiator, &responder.public_key(), purpose, Index(1), &mut drbg).expect("a handshake");
+    let Ok(Datagram::Initiation(initiation)) = Datagram::parse(started.datagram()) else { panic!("not an initiation") };
+    let received =
+        Received::read(&responder, Prologue::Member(&cluster.id), &initiation, &mut drbg).expect("an initiation");
+    let payload = ResponsePayload {
+        verdict: Verdict::Accepted,
+        observed: Address::new([192, 0, 2, 1].into(), 1).expect("an address"),
+        clock_ms: 1_000_000,
+        cluster_id: ClusterId([0; 16]),
+        cluster_key: [0; 32],
+    };
+    let (response, theirs) = received.respond(&cluster.key.0, Index(2), &payload).expect("a response");
+    let Ok(Datagram::Response(response)) = Datagram::parse(&response) else { panic!("not a response") };
+    let (ours, _) = started.finish(&response).expect("the end");
+    (
+        Session::new(ours, Index(1), Index(2), payload.clock_ms, now),
+        Session::new(theirs, Index(2), Index(1), payload.clock_ms, now),
+    )
 }
 
 /// Bodies of each type that are accepted; heartbeats are masked, and no mask makes these an invalid address.

@@ -1,7 +1,7 @@
 //! A socket address as it stands on the wire: 16 bytes of IPv6 (IPv4 mapped) and a port.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
@@ -30,8 +30,7 @@ impl Address {
             IpAddr::V4(v4) => v4.to_ipv6_mapped(),
             IpAddr::V6(v6) => v6,
         };
-        let unspecified = ip.to_canonical().is_unspecified();
-        (!unspecified && port != 0).then_some(Self { ip: ip.octets(), port })
+        Self::from_bits(ip.to_bits(), port)
     }
 
     /// The IP address; IPv4 where it is one.
@@ -69,6 +68,13 @@ impl Address {
     /// Another length, "none", or what is neither an address nor "none".
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, DecodeError> {
         raw::read::<RawAddress>(bytes)?.required()
+    }
+
+    #[inline]
+    fn from_bits(ip: u128, port: u16) -> Option<Self> {
+        const UNSPECIFIED_V4: u128 = Ipv4Addr::UNSPECIFIED.to_ipv6_mapped().to_bits();
+        let usable = ip != 0 && ip != UNSPECIFIED_V4 && port != 0;
+        usable.then_some(Self { ip: ip.to_be_bytes(), port })
     }
 }
 
@@ -113,8 +119,7 @@ impl RawAddress {
         if self == Self::NONE {
             return Ok(None);
         }
-        let address = Address::new(IpAddr::V6(Ipv6Addr::from_bits(self.ip)), self.port);
-        address.map(Some).ok_or(DecodeError::Address)
+        Address::from_bits(self.ip, self.port).map(Some).ok_or(DecodeError::Address)
     }
 
     /// The address, where there must be one.

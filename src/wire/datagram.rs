@@ -61,8 +61,7 @@ fn parse_tagged(kind: Kind, datagram: &[u8]) -> Result<Header, DecodeError> {
     if !lengths.allow(body) {
         return Err(DecodeError::Length);
     }
-    let (header, _) = datagram.split_at_checked(Header::LEN).ok_or(DecodeError::Length)?;
-    Header::from_bytes(header)
+    Header::from_bytes(datagram.first_chunk().ok_or(DecodeError::Length)?)
 }
 
 #[cfg(test)]

@@ -1,11 +1,8 @@
 //! The 16 bytes before every tagged body.
 
-use serde::{Deserialize, Serialize};
-
 use crate::wire::error::DecodeError;
 use crate::wire::id::Index;
 use crate::wire::kind::Kind;
-use crate::wire::raw::{self, Raw};
 
 /// Byte 0 of every datagram: the protocol in the high nibble, its version, 1, in the low one. Spec: WIRE-3.
 pub const MAGIC_VERSION: u8 = 0xD1;
@@ -43,47 +40,28 @@ impl Header {
     #[inline]
     #[must_use]
     pub fn to_bytes(&self) -> [u8; Self::LEN] {
-        raw::to_array(&RawHeader {
-            magic: MAGIC_VERSION,
-            kind: self.kind.0,
-            step: self.step,
-            flags: 0,
-            receiver: self.receiver.0,
-            counter: self.counter,
-        })
+        let [a, b, c, d] = self.receiver.0.to_be_bytes();
+        let [e, f, g, h, i, j, k, l] = self.counter.to_be_bytes();
+        [MAGIC_VERSION, self.kind.0, self.step, 0, a, b, c, d, e, f, g, h, i, j, k, l]
     }
 
     /// Reads the 16 bytes of the wire.
     ///
     /// # Errors
     ///
-    /// Another length or byte 0, flags that are not zero, or a zero index. The type is not judged here.
+    /// Another byte 0, flags that are not zero, or a zero index. The type is not judged here.
     #[inline]
-    pub fn from_bytes(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let raw: RawHeader = raw::read(bytes)?;
-        if raw.magic != MAGIC_VERSION {
+    pub fn from_bytes(bytes: &[u8; Self::LEN]) -> Result<Self, DecodeError> {
+        let &[magic, kind, step, flags, a, b, c, d, ref counter @ ..] = bytes;
+        if magic != MAGIC_VERSION {
             return Err(DecodeError::Magic);
         }
-        if raw.flags != 0 {
+        if flags != 0 {
             return Err(DecodeError::NotZero);
         }
-        let receiver = Index(raw.receiver).some()?;
-        Ok(Self { kind: Kind(raw.kind), step: raw.step, receiver, counter: raw.counter })
+        let receiver = Index(u32::from_be_bytes([a, b, c, d])).some()?;
+        Ok(Self { kind: Kind(kind), step, receiver, counter: u64::from_be_bytes(*counter) })
     }
-}
-
-#[derive(Serialize, Deserialize)]
-struct RawHeader {
-    magic: u8,
-    kind: u8,
-    step: u8,
-    flags: u8,
-    receiver: u32,
-    counter: u64,
-}
-
-impl Raw for RawHeader {
-    const LEN: usize = Header::LEN;
 }
 
 #[cfg(test)]

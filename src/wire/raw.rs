@@ -30,7 +30,8 @@ pub(super) fn read<R: Raw>(bytes: &[u8]) -> Result<R, DecodeError> {
 /// Writes a struct at the beginning of `out` and returns its length; writes nothing and returns 0 if `out` is shorter.
 #[inline]
 pub(super) fn write<R: Raw>(raw: &R, out: &mut [u8]) -> usize {
-    match out.get_mut(..R::LEN).map(|exact| options().serialize_into(exact, raw)) {
+    // The slice is the limit: with one of its own, bincode would go through the struct twice.
+    match out.get_mut(..R::LEN).map(|exact| options().with_no_limit().serialize_into(exact, raw)) {
         Some(Ok(())) => R::LEN,
         Some(Err(_)) | None => 0,
     }
