@@ -45,10 +45,10 @@ fn name() -> impl Strategy<Value = Name> {
 fn record() -> impl Strategy<Value = MemberRecord> {
     let state = prop_oneof![Just(MemberState::Member), Just(MemberState::Removed)];
     (any::<[u8; 32]>(), node_id(), any::<u32>(), state, any::<u32>(), name()).prop_map(
-        |(key, admitted_by, epoch, state, revision, name)| MemberRecord {
+        |(key, admitted_by, admission, state, revision, name)| MemberRecord {
             public_key: PublicKey(key),
             admitted_by,
-            epoch,
+            admission,
             state,
             revision,
             name,
@@ -231,7 +231,7 @@ proptest! {
     #[test]
     fn a_response_payload_is_decoded_to_what_was_encoded(
         verdict in prop::sample::select(vec![
-            Verdict::Accepted, Verdict::Expired, Verdict::Used, Verdict::Removed, Verdict::Full,
+            Verdict::Accepted, Verdict::Expired, Verdict::Used, Verdict::Full,
         ]),
         observed in address(),
         clock_ms in any::<u64>(),

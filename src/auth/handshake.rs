@@ -469,7 +469,7 @@ mod tests {
     #[test]
     fn a_refusal_has_no_index() {
         let mut scene = Scene::new();
-        for verdict in [Verdict::Expired, Verdict::Used, Verdict::Removed, Verdict::Full] {
+        for verdict in [Verdict::Expired, Verdict::Used, Verdict::Full] {
             let refusal = ResponsePayload { verdict, ..payload(Mode::Member).clone() };
             let mut initiator = scene.start(Mode::Join);
             let received = scene.read(Mode::Join, &sent(&initiator)).unwrap();
