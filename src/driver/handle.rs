@@ -1,0 +1,229 @@
+//! What a program holds while the driver runs: questions and commands to it, from any task.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+
+use crate::auth::invite::Token;
+use crate::driver::event_stream::Events;
+use crate::node::error::CommandError;
+use crate::node::status::{OwnAddress, PeerStatus, Status};
+use crate::wire::address::Address;
+
+/// How many commands wait for the loop; whoever sends more waits.
+pub(super) const COMMANDS_MAX: usize = 64;
+
+/// A driver's handle: cheap to clone, usable from any task. Its methods wait for the loop, so they answer only while
+/// [`Driver::run`](crate::driver::Driver::run) runs.
+#[derive(Clone, Debug)]
+pub struct Handle {
+    commands: mpsc::Sender<Command>,
+}
+
+/// What a handle asks of the loop, and where the answer goes.
+#[derive(Debug)]
+pub(super) enum Command {
+    Status(oneshot::Sender<Status>),
+    Events(oneshot::Sender<Events>),
+    CreateInvite(Duration, Vec<Address>, oneshot::Sender<Result<Token, CommandError>>),
+    Join(Token, oneshot::Sender<Result<(), CommandError>>),
+    Rebind(Vec<SocketAddr>, oneshot::Sender<io::Result<()>>),
+    Shutdown(oneshot::Sender<()>),
+}
+
+impl Handle {
+    pub(super) fn new() -> (Self, mpsc::Receiver<Command>) {
+        let (commands, receiver) = mpsc::channel(COMMANDS_MAX);
+        (Self { commands }, receiver)
+    }
+
+    /// Everything the node knows now, with what its sockets counted.
+    ///
+    /// # Errors
+    /// The driver has stopped.
+    pub async fn status(&self) -> Result<Status, Stopped> {
+        self.ask(Command::Status).await
+    }
+
+    /// This node's own addresses, as its peers see them: at most one for each family and scope.
+    ///
+    /// # Errors
+    /// The driver has stopped.
+    pub async fn own_addresses(&self) -> Result<Vec<OwnAddress>, Stopped> {
+        Ok(self.status().await?.addresses)
+    }
+
+    /// Every other member of the cluster.
+    ///
+    /// # Errors
+    /// The driver has stopped.
+    pub async fn peers(&self) -> Result<Vec<PeerStatus>, Stopped> {
+        Ok(self.status().await?.peers)
+    }
+
+    /// Where a member is, by the name that `status` shows or by its ID: a peer's published address (the last one, while
+    /// it does not answer), or this node's own address. `None` if there is no such member, or nobody knows.
+    ///
+    /// # Errors
+    /// The driver has stopped.
+    pub async fn resolve(&self, name_or_id: &str) -> Result<Option<Address>, Stopped> {
+        Ok(find(&self.status().await?, name_or_id))
+    }
+
+    /// Makes an invite that is valid for `ttl`. `addresses`: where a joiner may find this node, besides those that its
+    /// peers reflect. The invite is stored before it is returned.
+    ///
+    /// # Errors
+    /// The node makes no invite, or the driver has stopped.
+    pub async fn create_invite(&self, ttl: Duration, addresses: &[Address]) -> Result<Token, RequestError> {
+        let addresses = addresses.to_vec();
+        Ok(self.ask(|answer| Command::CreateInvite(ttl, addresses, answer)).await??)
+    }
+
+    /// Starts to join a cluster by invite. How it ends is told by
+    /// [`Event::Joined`](crate::node::event::Event::Joined) or
+    /// [`Event::JoinRefused`](crate::node::event::Event::JoinRefused), so ask for [`Handle::events`] before.
+    ///
+    /// # Errors
+    /// The node cannot join, or the driver has stopped.
+    pub async fn join(&self, token: Token) -> Result<(), RequestError> {
+        Ok(self.ask(|answer| Command::Join(token, answer)).await??)
+    }
+
+    /// The events from now on.
+    ///
+    /// # Errors
+    /// The driver has stopped.
+    pub async fn events(&self) -> Result<Events, Stopped> {
+        self.ask(Command::Events).await
+    }
+
+    /// Moves to other local addresses to listen on, while everything that the node knows stays. If one cannot be had,
+    /// the node stays where it is.
+    ///
+    /// # Errors
+    /// What the system said about the address, [`io::ErrorKind::NotConnected`] if the driver has stopped.
+    pub async fn rebind(&self, listen: Vec<SocketAddr>) -> io::Result<()> {
+        let stopped = |stopped| io::Error::new(io::ErrorKind::NotConnected, stopped);
+        self.ask(|answer| Command::Rebind(listen, answer)).await.map_err(stopped)?
+    }
+
+    /// Stops the driver in an orderly way: the peers are told, what was put off is stored. Returns when that is done.
+    ///
+    /// # Errors
+    /// The driver had stopped before.
+    pub async fn shutdown(&self) -> Result<(), Stopped> {
+        self.ask(Command::Shutdown).await
+    }
+
+    async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, Stopped> {
+        let (answer, answered) = oneshot::channel();
+        self.commands.send(command(answer)).await.map_err(|_| Stopped)?;
+        answered.await.map_err(|_| Stopped)
+    }
+}
+
+/// The driver has stopped: there is nobody to ask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the node has stopped")]
+pub struct Stopped;
+
+/// Why a request to a node was not carried out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RequestError {
+    /// The driver has stopped.
+    #[error(transparent)]
+    Stopped(#[from] Stopped),
+    /// The node refused. Its state is as it was before.
+    #[error(transparent)]
+    Refused(#[from] CommandError),
+}
+
+/// The address of a member that is named as `status` shows it, or by its ID.
+fn find(status: &Status, name_or_id: &str) -> Option<Address> {
+    let id = name_or_id.parse().ok();
+    let named = |name: &str| name.eq_ignore_ascii_case(name_or_id);
+    if Some(status.id) == id || named(status.name.as_str()) {
+        let widest = status.addresses.iter().min_by_key(|own| own.scope);
+        return widest.map(|own| own.address);
+    }
+    let peer = status.peers.iter().find(|peer| Some(peer.id) == id || named(&peer.display_name()))?;
+    peer.address
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::node::status::{Confidence, Nat, PeerState, Scope};
+    use crate::wire::id::{NodeId, PublicKey};
+
+    fn address(text: &str) -> Address {
+        Address::try_from(text.parse::<SocketAddr>().unwrap()).unwrap()
+    }
+
+    fn own(text: &str) -> OwnAddress {
+        let address = address(text);
+        let scope = Scope::of(address.ip());
+        OwnAddress { address, scope, confidence: Confidence::Agreed, observers: 2, groups: 2, age: None }
+    }
+
+    fn peer(name: &str, id: u8, at: &str, name_taken: bool) -> PeerStatus {
+        PeerStatus {
+            id: NodeId([id; 16]),
+            name: name.parse().unwrap(),
+            name_taken,
+            public_key: PublicKey([id; 32]),
+            state: PeerState::Up,
+            address: Some(address(at)),
+            rtt: None,
+            last_seen: None,
+            since: Duration::ZERO,
+            previous_address: None,
+            healed: None,
+            candidates: 0,
+            next_try: None,
+        }
+    }
+
+    fn status() -> Status {
+        Status {
+            id: NodeId([9; 16]),
+            name: "garage".parse().unwrap(),
+            public_key: PublicKey([9; 32]),
+            addresses: vec![own("10.0.0.7:7733"), own("203.0.113.7:7733")],
+            nat: Nat::Unknown,
+            orphan: false,
+            cluster: None,
+            peers: vec![peer("attic", 1, "192.0.2.1:1", true), peer("attic", 2, "192.0.2.2:2", false)],
+            counters: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_name_finds_the_member_that_owns_it() {
+        let status = status();
+        assert_eq!(find(&status, "Attic"), Some(address("192.0.2.2:2")));
+        let shown = status.peers[0].display_name();
+        assert_eq!(find(&status, &shown), Some(address("192.0.2.1:1")));
+        assert_eq!(find(&status, &NodeId([1; 16]).to_string()), Some(address("192.0.2.1:1")));
+        assert_eq!(find(&status, "cellar"), None);
+    }
+
+    #[test]
+    fn a_node_finds_itself_where_the_most_can_reach_it() {
+        assert_eq!(find(&status(), "garage"), Some(address("203.0.113.7:7733")));
+    }
+
+    #[test]
+    fn a_handle_outlives_its_driver() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let (handle, commands) = Handle::new();
+        drop(commands);
+        assert_eq!(runtime.block_on(handle.shutdown()), Err(Stopped));
+        let moved = runtime.block_on(handle.rebind(Vec::new())).unwrap_err();
+        assert_eq!(moved.kind(), io::ErrorKind::NotConnected);
+    }
+}

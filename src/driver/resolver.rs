@@ -1,0 +1,204 @@
+//! Configured host names: looked up off the loop, again and again while their peer is not up.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc;
+
+use crate::driver::Host;
+use crate::driver::clock;
+use crate::driver::error::StartError;
+use crate::node::status::{PeerState, Status};
+use crate::wire::address::Address;
+use crate::wire::id::NodeId;
+
+/// How long after an answer a host is looked up again, if its peer is not up then. Jittered by a fifth.
+const AGAIN: Duration = Duration::from_secs(60);
+
+/// The same after a look-up that failed: the network may have come up since.
+const AFTER_FAILURE: Duration = Duration::from_secs(15);
+
+/// The shortest time between two look-ups of one host, however often its peer is lost.
+const SHORTEST: Duration = Duration::from_secs(10);
+
+/// How long a look-up may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How many addresses of one answer are used: as many as a peer may have candidates.
+const ADDRESSES_MAX: usize = 8;
+
+/// What a host name stands for now.
+#[derive(Debug)]
+pub(super) struct Answer {
+    /// Whose host it is.
+    pub(super) peer: NodeId,
+    /// What it resolved to; empty if the look-up failed.
+    pub(super) addresses: Vec<Address>,
+    index: usize,
+}
+
+/// Looks configured hosts up.
+#[derive(Debug)]
+pub(super) struct Resolver {
+    hosts: Vec<Watched>,
+    answers: mpsc::Receiver<Answer>,
+    answer: mpsc::Sender<Answer>,
+}
+
+#[derive(Debug)]
+struct Watched {
+    host: Host,
+    /// When to look it up next; `None` while a look-up is under way.
+    next: Option<Instant>,
+    last: Option<Instant>,
+}
+
+impl Resolver {
+    /// A resolver for these hosts. The first look-ups are due at once.
+    pub(super) fn new(hosts: Vec<Host>, now: Instant) -> Result<Self, StartError> {
+        if let Some(wrong) = hosts.iter().find(|host| !is_host(&host.host)) {
+            return Err(StartError::Host(wrong.host.clone()));
+        }
+        let (answer, answers) = mpsc::channel(hosts.len().max(1));
+        let hosts = hosts.into_iter().map(|host| Watched { host, next: Some(now), last: None }).collect();
+        Ok(Self { hosts, answers, answer })
+    }
+
+    /// When [`Resolver::look_up`] is to be called next.
+    pub(super) fn due(&self) -> Option<Instant> {
+        self.hosts.iter().filter_map(|watched| watched.next).min()
+    }
+
+    /// Starts the look-ups that are due and whose peer is not up. `status` is called only if one is due.
+    pub(super) fn look_up(&mut self, now: Instant, status: impl FnOnce() -> Status) {
+        if self.due().is_none_or(|at| at > now) {
+            return;
+        }
+        let status = status();
+        let up = |id| status.peers.iter().any(|peer| peer.id == id && peer.state == PeerState::Up);
+        for (index, watched) in self.hosts.iter_mut().enumerate() {
+            if watched.next.is_none_or(|at| at > now) {
+                continue;
+            }
+            if up(watched.host.peer) {
+                watched.next = Some(now + jittered(AGAIN));
+                continue;
+            }
+            (watched.next, watched.last) = (None, Some(now));
+            let (answer, peer, host) = (self.answer.clone(), watched.host.peer, watched.host.host.clone());
+            tokio::spawn(async move {
+                let addresses = addresses(&host).await;
+                // The driver may have stopped meanwhile: then nobody wants the answer.
+                let _ = answer.send(Answer { peer, addresses, index }).await;
+            });
+        }
+    }
+
+    /// Waits for the next answer.
+    pub(super) async fn answer(&mut self) -> Answer {
+        match self.answers.recv().await {
+            Some(answer) => answer,
+            // This resolver holds a sender: the channel does not close.
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Plans the next look-up of the host that was answered.
+    pub(super) fn answered(&mut self, now: Instant, answer: &Answer) {
+        let Some(watched) = self.hosts.get_mut(answer.index) else { return };
+        watched.next = Some(now + jittered(if answer.addresses.is_empty() { AFTER_FAILURE } else { AGAIN }));
+    }
+
+    /// A peer was lost: its hosts are looked up soon.
+    pub(super) fn hurry(&mut self, now: Instant, peer: NodeId) {
+        for watched in self.hosts.iter_mut().filter(|watched| watched.host.peer == peer) {
+            let soon = watched.last.map_or(now, |last| now.max(last + SHORTEST));
+            watched.next = watched.next.map(|next| next.min(soon));
+        }
+    }
+}
+
+/// Whether this is a host name or an IP address, with a port.
+fn is_host(text: &str) -> bool {
+    if let Ok(literal) = text.parse::<SocketAddr>() {
+        return Address::try_from(literal).is_ok();
+    }
+    text.rsplit_once(':').is_some_and(|(name, port)| {
+        let label = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
+        !name.is_empty() && name.bytes().all(label) && port.parse::<u16>().is_ok_and(|port| port != 0)
+    })
+}
+
+/// The addresses of a host; none if it cannot be resolved now.
+async fn addresses(host: &str) -> Vec<Address> {
+    if let Ok(literal) = host.parse::<SocketAddr>() {
+        return Address::try_from(literal).into_iter().collect();
+    }
+    let answer = match tokio::time::timeout(PATIENCE, tokio::net::lookup_host(host)).await {
+        Ok(answer) => answer,
+        Err(_) => Err(io::ErrorKind::TimedOut.into()),
+    };
+    match answer {
+        Ok(found) => found.filter_map(|found| Address::try_from(found).ok()).take(ADDRESSES_MAX).collect(),
+        Err(error) => {
+            tracing::debug!(host, %error, "cannot resolve this host now");
+            Vec::new()
+        }
+    }
+}
+
+/// A duration, a fifth more or less, so that nodes do not ask their name server all at once.
+fn jittered(duration: Duration) -> Duration {
+    let [byte] = clock::random().unwrap_or([128]);
+    duration.mul_f64(0.8 + 0.4 * f64::from(byte) / 255.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_needs_a_name_and_a_port() {
+        for good in ["attic.example.net:7733", "attic:1", "192.0.2.1:7733", "[2001:db8::1]:7733", "_x.example:65535"] {
+            assert!(is_host(good), "{good}");
+        }
+        for bad in ["", "attic", "attic:", "attic:0", "attic:65536", ":7733", "a b:1", "0.0.0.0:7733", "2001:db8::1:1"]
+        {
+            assert!(!is_host(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_literal_is_never_looked_up() {
+        let mut future = std::pin::pin!(addresses("192.0.2.1:7733"));
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        // Ready at the first poll and outside a runtime: no look-up can have happened.
+        let std::task::Poll::Ready(found) = future.as_mut().poll(&mut context) else { panic!("waits") };
+        assert_eq!(found, [Address::try_from("192.0.2.1:7733".parse::<SocketAddr>().unwrap()).unwrap()]);
+    }
+
+    #[test]
+    fn jitter_is_a_fifth_at_most() {
+        for _ in 0..100 {
+            let jittered = jittered(AGAIN);
+            assert!(jittered >= AGAIN * 4 / 5 && jittered <= AGAIN * 6 / 5 + Duration::from_nanos(10), "{jittered:?}");
+        }
+    }
+
+    #[test]
+    fn a_lost_peer_is_looked_up_soon_but_not_at_once_again() {
+        let now = clock::now();
+        let peer = NodeId([7; 16]);
+        let host = Host { peer, host: "attic.example.net:7733".to_owned() };
+        let mut resolver = Resolver::new(vec![host], now).unwrap();
+        let empty = Answer { peer, addresses: Vec::new(), index: 0 };
+        resolver.hosts[0].last = Some(now);
+        resolver.answered(now, &empty);
+        assert!(resolver.due().unwrap() >= now + AFTER_FAILURE * 4 / 5);
+        resolver.hurry(now, NodeId([8; 16]));
+        assert!(resolver.due().unwrap() >= now + AFTER_FAILURE * 4 / 5);
+        resolver.hurry(now, peer);
+        assert_eq!(resolver.due(), Some(now + SHORTEST));
+    }
+}
