@@ -49,6 +49,7 @@ mod journal;
 mod keeper;
 mod resolver;
 mod routes;
+mod slot;
 mod socket;
 mod sockets;
 

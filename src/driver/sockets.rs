@@ -4,28 +4,15 @@ use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::task::Poll;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::driver::error::{RunError, StartError};
 use crate::driver::routes::{Route, Routes, canonical};
-use crate::driver::socket::{self, Buffers, Stack};
+use crate::driver::slot::{Received, Slot};
+use crate::driver::socket::Buffers;
 
 /// How many addresses a node listens on at most: each one is a file descriptor that every wait looks at.
 pub(super) const SOCKETS_MAX: usize = 16;
-
-/// After so many errors in a row that do not pass by themselves a socket is taken for dead and opened anew.
-const DEAD_AFTER: u32 = 8;
-
-/// After so many receive errors of any kind with neither a datagram nor an empty queue between them a socket is taken
-/// for dead: an error that is never taken back would keep the loop busy. Far more than the reports that one batch of
-/// datagrams to dead peers can cause.
-const STUCK_AFTER: u32 = 4096;
-
-/// The first wait before a socket is opened again; it doubles up to [`REOPEN_MAX`].
-const REOPEN_MIN: Duration = Duration::from_secs(1);
-
-/// The longest wait before a socket is opened again: how long a late network may go unnoticed.
-const REOPEN_MAX: Duration = Duration::from_secs(15);
 
 /// All sockets of a node.
 #[derive(Debug)]
@@ -114,8 +101,7 @@ impl Sockets {
         poll_fn(|cx| {
             let count = self.slots.len();
             for index in (0..count).map(|n| (self.turn + n) % count) {
-                let Some(State::Open(socket)) = self.slots.get(index).map(|slot| &slot.state) else { continue };
-                if socket.poll_recv_ready(cx).is_ready() {
+                if self.slots.get(index).is_some_and(|slot| slot.is_readable(cx)) {
                     self.turn = index + 1;
                     return Poll::Ready(index);
                 }
@@ -127,32 +113,19 @@ impl Sockets {
 
     /// Takes the next datagram from a socket: its source and length. `None`: nothing more to read there now.
     pub(super) fn receive(&mut self, index: usize, buffer: &mut [u8], now: Instant) -> Option<(SocketAddr, usize)> {
-        let slot = self.slots.get_mut(index)?;
-        let State::Open(socket) = &slot.state else { return None };
-        match socket.try_recv_from(buffer) {
-            Ok((length, from)) => {
-                slot.works();
+        match self.slots.get_mut(index)?.receive(buffer, now) {
+            Received::Datagram { from, length } => {
                 self.counters.received += 1;
                 let (from, scope) = canonical(from);
                 self.routes.arrived(from, Route { socket: index, scope });
                 Some((from, length))
             }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                slot.unread = 0;
-                None
-            }
-            Err(error) => {
-                // What an earlier datagram met on its way, or this one's size. The next wake-up goes on reading.
+            // An error stays readable, or what lies behind it does: the next turn of the loop goes on.
+            Received::Error => {
                 self.counters.receive_failed += 1;
-                tracing::trace!(listen = %slot.listen, %error, "cannot receive");
-                slot.unread += 1;
-                if slot.unread >= STUCK_AFTER {
-                    slot.closed(now, &error)
-                } else {
-                    slot.failed(now, &error)
-                }
                 None
             }
+            Received::Nothing => None,
         }
     }
 
@@ -218,120 +191,6 @@ impl Sockets {
     }
 }
 
-/// One address to listen on, and its socket while there is one.
-struct Slot {
-    listen: SocketAddr,
-    /// Whether `[::]` leaves IPv4 to another socket.
-    v6_only: bool,
-    stack: Stack,
-    state: State,
-    /// Errors in a row that do not pass by themselves.
-    failures: u32,
-    /// Receive errors since the last datagram or empty queue.
-    unread: u32,
-    /// The wait before the next attempt to open it.
-    wait: Duration,
-}
-
-enum State {
-    /// Bound, not yet watched by a runtime.
-    Bound(std::net::UdpSocket),
-    Open(tokio::net::UdpSocket),
-    Closed {
-        reopen_at: Option<Instant>,
-    },
-}
-
-// The standard library's sockets print their address by asking the system for it, which a node never does.
-impl std::fmt::Debug for Slot {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Slot").field("listen", &self.listen).field("stack", &self.stack).finish_non_exhaustive()
-    }
-}
-
-impl Slot {
-    fn new(listen: SocketAddr, v6_only: bool) -> Self {
-        let state = State::Closed { reopen_at: None };
-        Self { listen, v6_only, stack: Stack::V4, state, failures: 0, unread: 0, wait: REOPEN_MIN }
-    }
-
-    fn open(&mut self, buffers: Buffers) -> io::Result<()> {
-        let (socket, stack) = socket::open(self.listen, self.v6_only, buffers)?;
-        self.stack = stack;
-        self.state = State::Bound(socket);
-        (self.failures, self.unread) = (0, 0);
-        Ok(())
-    }
-
-    fn watch(&mut self) -> io::Result<()> {
-        match std::mem::replace(&mut self.state, State::Closed { reopen_at: None }) {
-            State::Bound(socket) => self.state = State::Open(tokio::net::UdpSocket::from_std(socket)?),
-            other @ (State::Open(_) | State::Closed { .. }) => self.state = other,
-        }
-        Ok(())
-    }
-
-    /// Whether this slot is what a new list of addresses asks for, and has a socket.
-    fn serves(&self, listen: SocketAddr, v6_only: bool) -> bool {
-        self.listen == listen && self.v6_only == v6_only && !matches!(self.state, State::Closed { .. })
-    }
-
-    fn reopen_at(&self) -> Option<Instant> {
-        match self.state {
-            State::Closed { reopen_at } => reopen_at,
-            State::Bound(_) | State::Open(_) => None,
-        }
-    }
-
-    /// Sends; false if this socket cannot.
-    fn send(&mut self, to: SocketAddr, scope: u32, datagram: &[u8], now: Instant) -> bool {
-        let State::Open(socket) = &self.state else { return false };
-        if self.listen.ip().is_loopback() && !to.ip().is_loopback() {
-            return false;
-        }
-        let Some(destination) = self.stack.destination(to, scope) else { return false };
-        match socket::send(socket, destination, datagram) {
-            Ok(()) => {
-                self.works();
-                true
-            }
-            Err(error) => {
-                tracing::trace!(listen = %self.listen, %to, %error, "cannot send");
-                self.failed(now, &error);
-                false
-            }
-        }
-    }
-
-    /// Something went through.
-    fn works(&mut self) {
-        (self.failures, self.unread) = (0, 0);
-        self.wait = REOPEN_MIN;
-    }
-
-    /// Counts an error, and gives the socket up when it is dead.
-    fn failed(&mut self, now: Instant, error: &io::Error) {
-        if socket::passes(error) {
-            return;
-        }
-        self.failures += 1;
-        if self.failures >= DEAD_AFTER {
-            self.closed(now, error);
-        }
-    }
-
-    /// There is no socket: says so once, and plans the next attempt.
-    fn closed(&mut self, now: Instant, error: &io::Error) {
-        if self.wait == REOPEN_MIN {
-            tracing::warn!(listen = %self.listen, %error, "cannot listen there now; trying again until it works");
-        } else {
-            tracing::debug!(listen = %self.listen, %error, "still cannot listen there");
-        }
-        self.state = State::Closed { reopen_at: Some(now + self.wait) };
-        self.wait = (self.wait * 2).min(REOPEN_MAX);
-    }
-}
-
 /// The addresses to open, in one spelling and once each; `[::]` leaves IPv4 to an IPv4 address that is listed with the
 /// same port.
 fn plan(listen: &[SocketAddr]) -> Vec<(SocketAddr, bool)> {
@@ -354,5 +213,113 @@ fn unmapped(address: SocketAddr) -> SocketAddr {
     match address.ip().to_canonical() {
         IpAddr::V4(v4) => SocketAddr::from((v4, address.port())),
         IpAddr::V6(_) => address,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::driver::clock;
+
+    /// An address that no other process, and no other test, listens on.
+    fn place(n: u8) -> SocketAddr {
+        let [_, _, high, low] = std::process::id().to_be_bytes();
+        let ip = if cfg!(target_os = "macos") { [127, 0, 0, 1] } else { [127, 192 | (high & 31), low, n] };
+        SocketAddr::from((ip, 22_000 + u16::from(n) + 16 * u16::from(low)))
+    }
+
+    fn in_runtime(test: impl Future<Output = ()>) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let patience = Duration::from_secs(30);
+        runtime.block_on(async { tokio::time::timeout(patience, test).await.unwrap() });
+    }
+
+    fn open(listen: &[SocketAddr]) -> Sockets {
+        let mut sockets = Sockets::open(listen, Buffers::default(), clock::now()).unwrap();
+        sockets.watch().unwrap();
+        sockets
+    }
+
+    async fn next(sockets: &mut Sockets) -> (SocketAddr, Vec<u8>) {
+        let mut buffer = [0; 64];
+        loop {
+            let index = sockets.readable().await;
+            if let Some((from, length)) = sockets.receive(index, &mut buffer, clock::now()) {
+                return (from, buffer[..length].to_vec());
+            }
+        }
+    }
+
+    #[test]
+    fn a_reply_leaves_by_the_socket_that_was_reached() {
+        in_runtime(async {
+            let (first, second, peer) = (place(1), place(2), place(3));
+            let (mut node, mut other) = (open(&[first, second]), open(&[peer]));
+            for at in [second, first, second] {
+                other.send(at, b"ping", clock::now());
+                assert_eq!(next(&mut node).await, (peer, b"ping".to_vec()));
+                node.accepted();
+                node.send(peer, b"pong", clock::now());
+                assert_eq!(next(&mut other).await, (at, b"pong".to_vec()));
+            }
+        });
+    }
+
+    #[test]
+    fn a_socket_for_everything_speaks_ipv4_in_its_own_spelling() {
+        in_runtime(async {
+            let peer = place(4);
+            let port = peer.port() + 5000;
+            let mut node = open(&[SocketAddr::from((std::net::Ipv6Addr::UNSPECIFIED, port))]);
+            let mut other = open(&[peer]);
+            node.send(peer, b"first", clock::now());
+            let (from, _) = next(&mut other).await;
+            assert_eq!(from, SocketAddr::from(([127, 0, 0, 1], port)));
+            other.send(from, b"second", clock::now());
+            assert_eq!(next(&mut node).await, (peer, b"second".to_vec()));
+        });
+    }
+
+    #[test]
+    fn moving_keeps_what_stays_and_gives_up_nothing_when_it_fails() {
+        in_runtime(async {
+            let (first, second, taken) = (place(6), place(7), place(8));
+            let (mut node, mut other) = (open(&[first]), open(&[taken]));
+            let refused = node.rebind(&[second, taken]).unwrap_err();
+            assert_eq!(refused.kind(), io::ErrorKind::AddrInUse);
+            node.send(taken, b"still here", clock::now());
+            assert_eq!(next(&mut other).await.0, first);
+
+            // The refused attempt must not hold on to the other address, nor must the socket that stays be opened twice.
+            node.rebind(&[second, first]).unwrap();
+            other.send(first, b"kept", clock::now());
+            other.send(second, b"new", clock::now());
+            let mut heard = [next(&mut node).await.1, next(&mut node).await.1];
+            heard.sort();
+            assert_eq!(heard, [b"kept".to_vec(), b"new".to_vec()]);
+        });
+    }
+
+    #[test]
+    fn a_socket_on_loopback_is_not_asked_to_reach_the_world() {
+        in_runtime(async {
+            let mut node = open(&[place(9)]);
+            for _ in 0..100 {
+                node.send("192.0.2.1:7733".parse().unwrap(), b"lost", clock::now());
+            }
+            assert!(node.counters().contains(&("socket-send-failed", 100)));
+            assert_eq!(node.due(), None, "the socket is not to blame");
+        });
+    }
+
+    #[test]
+    fn ipv4_beside_ipv6_on_one_port_is_one_socket_each() {
+        let (v4, v6) = ("0.0.0.0:7733".parse().unwrap(), "[::]:7733".parse().unwrap());
+        assert_eq!(plan(&[v6]), [(v6, false)]);
+        assert_eq!(plan(&[v6, v4, v6]), [(v6, true), (v4, false)]);
+        let mapped = "[::ffff:192.0.2.1]:7733".parse().unwrap();
+        assert_eq!(plan(&[mapped]), [("192.0.2.1:7733".parse().unwrap(), false)]);
     }
 }
