@@ -232,7 +232,7 @@ fn a_node_stays_where_it_is_when_it_cannot_move() {
         assert!(taken.to_string().contains(&garage.at.to_string()), "{taken}");
         // It still answers there: an exchange after the refusal is heard.
         let heard = |status: &dddns::node::status::Status| {
-            status.counters.iter().find(|(name, _)| *name == "socket-received").map(|(_, count)| *count)
+            status.counters.iter().find(|(name, _)| *name == "datagrams-received").map(|(_, count)| *count)
         };
         let before = heard(&attic.handle.status().await.unwrap());
         while heard(&attic.handle.status().await.unwrap()) == before {
@@ -285,7 +285,7 @@ fn a_peer_that_is_not_there_yet_does_not_stop_the_socket() {
         let mut garage = garage.start();
         // Garage's datagrams meet a closed port, which the system reports, until attic starts.
         let sent = |status: &dddns::node::status::Status| {
-            status.counters.iter().find(|(name, _)| *name == "socket-sent").map_or(0, |(_, count)| *count)
+            status.counters.iter().find(|(name, _)| *name == "datagrams-sent").map_or(0, |(_, count)| *count)
         };
         while sent(&garage.handle.status().await.unwrap()) < 2 {
             tokio::task::yield_now().await;

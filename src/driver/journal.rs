@@ -6,11 +6,11 @@ use crate::node::event::{Event, Who};
 pub(super) fn tell(event: &Event) {
     match event {
         Event::OwnAddress { scope, old, new, confidence, observers } => {
-            let confidence = confidence.as_str();
+            let (confidence, was) = (confidence.as_str(), old.map(tracing::field::display));
             if *old == Some(*new) {
                 tracing::debug!(address = %new, %scope, confidence, observers, "own address");
             } else {
-                tracing::info!(address = %new, was = ?old, %scope, confidence, observers, "own address");
+                tracing::info!(address = %new, was, %scope, confidence, observers, "own address");
             }
         }
         Event::PeerMoved { peer: Who { id, name }, old: Some(old), new, healed_ms } => {
