@@ -45,9 +45,12 @@ impl Schedule {
                 if let Some(position) = self.position.get_mut(slot.0) {
                     *position = None;
                 }
-                self.note(place);
-                self.sift_up(place);
-                self.sift_down(place);
+                // The last entry took the place, unless it was the one that left.
+                if place < self.heap.len() {
+                    self.note(place);
+                    self.sift_up(place);
+                    self.sift_down(place);
+                }
             }
         }
     }
