@@ -17,10 +17,11 @@ use ring::rand::{SecureRandom, SystemRandom};
 
 use dddns::auth::identity::Identity;
 use dddns::config::{Cluster, ClusterKey, Config, Peer};
+use dddns::node::Node;
 use dddns::node::event::Event;
+use dddns::node::outbox::Output;
 use dddns::node::saved::Saved;
 use dddns::node::status::PeerState;
-use dddns::node::{Node, Output};
 use dddns::wire::address::Address;
 use dddns::wire::id::ClusterId;
 

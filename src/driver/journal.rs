@@ -13,11 +13,8 @@ pub(super) fn tell(event: &Event) {
                 tracing::info!(address = %new, was, %scope, confidence, observers, "own address");
             }
         }
-        Event::PeerMoved { peer: Who { id, name }, old: Some(old), new, healed_ms } => {
+        Event::PeerMoved { peer: Who { id, name }, old, new, healed_ms } => {
             tracing::info!(%name, %id, address = %new, was = %old, healed_ms, "peer moved");
-        }
-        Event::PeerMoved { peer: Who { id, name }, old: None, new, .. } => {
-            tracing::debug!(%name, %id, address = %new, "peer located");
         }
         Event::PeerUp { peer: Who { id, name }, address } => tracing::info!(%name, %id, %address, "peer up"),
         Event::PeerSuspect { peer: Who { id, name } } => tracing::debug!(%name, %id, "peer misses heartbeats"),

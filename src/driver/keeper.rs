@@ -5,8 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::config::Cluster;
 use crate::driver::Store;
-use crate::node::Revision;
-use crate::node::saved::Saved;
+use crate::node::saved::{Revision, Saved};
 
 /// How long after the last time new addresses are stored: SD cards wear out.
 const ADDRESSES_EVERY: Duration = Duration::from_secs(60);

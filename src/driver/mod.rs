@@ -62,10 +62,11 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 
 use crate::auth::identity::Identity;
 use crate::config::{Cluster, Config};
+use crate::node::Node;
 use crate::node::event::Event;
+use crate::node::outbox::Output;
 use crate::node::saved::Saved;
 use crate::node::status::Status;
-use crate::node::{Node, Output};
 use crate::wire::id::NodeId;
 use error::{RunError, StartError};
 use event_stream::{EVENTS_MAX, Events};

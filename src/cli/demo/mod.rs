@@ -198,6 +198,11 @@ impl<'a> Demo<'a> {
             let now = clock::now();
             if rows.iter().all(Row::is_right) {
                 self.screen.draw(&rows)?;
+                // What led to it may still be on its way.
+                tokio::task::yield_now().await;
+                while let Ok((who, event)) = self.reports.try_recv() {
+                    self.report(who, event)?;
+                }
                 return Ok(Some(now.saturating_duration_since(begin)));
             }
             if now.saturating_duration_since(self.start) > BOUND_ALL {
@@ -229,7 +234,13 @@ impl<'a> Demo<'a> {
 
     /// Waits for the next thing that a node reports, no longer than this, and says what it was.
     async fn report_for(&mut self, patience: Duration) -> Result<(), DemoError> {
-        let Ok(Some((who, event))) = tokio::time::timeout(patience, self.reports.recv()).await else { return Ok(()) };
+        match tokio::time::timeout(patience, self.reports.recv()).await {
+            Ok(Some((who, event))) => self.report(who, event),
+            Ok(None) | Err(_) => Ok(()),
+        }
+    }
+
+    fn report(&mut self, who: &str, event: Event) -> Result<(), DemoError> {
         match event {
             Event::OwnAddress { new, .. } => self.line(&format!("{who} learned that it is at {new}")),
             Event::PeerMoved { peer, new, .. } => self.line(&format!("{who} found {} at {new}", peer.name)),
