@@ -432,6 +432,10 @@ mod tests {
         assert_eq!(open::<Heartbeat>(&mut slow, now, &old), Err(AuthError::Replay));
         assert_eq!(slow.drift_ms, 0);
         assert_eq!(slow.receive_step.step, 1);
+        let new = datagram(&mut fast, now, &HEARTBEAT);
+        assert!(open::<Heartbeat>(&mut slow, now, &new).is_ok());
+        assert_eq!(slow.drift_ms, 10_000);
+        assert_eq!(slow.receive_step.step, 2, "the key of an accepted step is kept");
     }
 
     #[test]

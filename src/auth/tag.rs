@@ -43,3 +43,32 @@ pub(super) fn equal(a: &[u8], b: &[u8]) -> bool {
     // Without this an optimiser may leave the loop at the first difference.
     a.len() == b.len() && std::hint::black_box(difference) == 0
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn is_the_beginning_of_the_hmac() {
+        // RFC 4231, test case 1: this key has 20 bytes, as V(T) has.
+        let key = TagKey::new(&[0x0b; 20]);
+        let tag = data_encoding::HEXLOWER.decode(b"b0344c61d8db38535ca8afceaf0bf12b").unwrap();
+        assert_eq!(key.sign(b"Hi There").as_slice(), tag);
+        assert!(key.verify(b"Hi There", &tag));
+    }
+
+    #[test]
+    fn one_wrong_bit_or_length_is_refused() {
+        let key = TagKey::new(&[1; 20]);
+        let tag = key.sign(b"data");
+        for bit in 0..128 {
+            let mut wrong = tag;
+            wrong[bit / 8] ^= 1 << (bit % 8);
+            assert!(!key.verify(b"data", &wrong));
+        }
+        assert!(!key.verify(b"date", &tag));
+        assert!(!TagKey::new(&[2; 20]).verify(b"data", &tag));
+        assert!((0..16).all(|length| !key.verify(b"data", &tag[..length])));
+        assert!(!key.verify(b"data", &[tag.as_slice(), &[0]].concat()));
+    }
+}
