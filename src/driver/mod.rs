@@ -289,6 +289,7 @@ impl Driver {
                 Err(discard) => tracing::trace!(%from, length, %discard, "discarded"),
             }
             self.act(now);
+            self.sockets.handled();
         }
         BATCH
     }

@@ -20,7 +20,7 @@ pub(super) struct Route {
 #[derive(Debug, Default)]
 pub(super) struct Routes {
     /// The source of the datagram that is being handled, accepted or not: even a stranger is answered by the socket
-    /// that it reached.
+    /// that it reached. Only then: whoever forges a source must not choose the socket by which a peer is called later.
     latest: Option<(SocketAddr, Route)>,
     current: BTreeMap<SocketAddr, Route>,
     previous: BTreeMap<SocketAddr, Route>,
@@ -39,6 +39,11 @@ impl Routes {
             self.previous = std::mem::take(&mut self.current);
         }
         self.current.insert(from, route);
+    }
+
+    /// The datagram that arrived last has been handled, and answered if it was.
+    pub(super) fn handled(&mut self) {
+        self.latest = None;
     }
 
     /// How to reach an address.
@@ -88,8 +93,20 @@ mod tests {
         let route = Route { socket: 1, scope: 0 };
         routes.arrived(source(1), route);
         assert_eq!(routes.to(source(1)), Some(route));
-        routes.arrived(source(2), route);
+        routes.handled();
         assert_eq!(routes.to(source(1)), None);
+    }
+
+    #[test]
+    fn a_forged_source_does_not_move_a_peer_to_another_socket() {
+        let mut routes = Routes::default();
+        let route = Route { socket: 0, scope: 0 };
+        routes.arrived(source(1), route);
+        routes.accepted();
+        routes.handled();
+        routes.arrived(source(1), Route { socket: 1, scope: 0 });
+        routes.handled();
+        assert_eq!(routes.to(source(1)), Some(route));
     }
 
     #[test]

@@ -131,6 +131,11 @@ impl Sockets {
         self.routes.accepted();
     }
 
+    /// The datagram that [`Sockets::receive`] gave last has been handled, and answered if it was.
+    pub(super) fn handled(&mut self) {
+        self.routes.handled();
+    }
+
     /// Sends a datagram, by the socket on which the peer was last heard, else by the first that can. What cannot be
     /// sent is lost, as datagrams are.
     pub(super) fn send(&mut self, to: SocketAddr, datagram: &[u8], now: Instant) {
@@ -251,6 +256,7 @@ mod tests {
                 other.send(at, b"ping", clock::now());
                 assert_eq!(next(&mut node).await, (peer, b"ping".to_vec()));
                 node.accepted();
+                node.handled();
                 node.send(peer, b"pong", clock::now());
                 assert_eq!(next(&mut other).await, (at, b"pong".to_vec()));
             }
