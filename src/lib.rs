@@ -14,4 +14,4 @@ pub mod driver;
 #[cfg(feature = "daemon")]
 pub mod cli;
 #[cfg(feature = "daemon")]
-pub mod daemon;
+mod daemon;

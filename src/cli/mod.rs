@@ -1,2 +1,74 @@
-//! Stub.
+//! The program `dddns`: one file a command. Here is only which of them runs, and how the program ends.
+
+mod addr;
+mod age;
+mod args;
+mod config;
+mod decode;
 pub mod demo;
+mod events;
+mod failure;
+mod init;
+mod invite;
+mod join;
+mod log;
+mod node_client;
+mod run;
+mod setup;
+mod status;
+mod stop_signal;
+mod style;
+mod table;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Cli, Command};
+use failure::{Exit, Failure};
+
+/// Runs the program as the command line says. Results go to standard output, everything else to standard error.
+///
+/// The exit code is 0 if it did what was asked, 1 if it failed, 2 for wrong usage, 3 for an unknown peer or one without
+/// an address, 4 if the node is not running, 5 if it took too long, 6 if it was refused.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(usage) => {
+            // Help that nobody reads to its end is no failure.
+            let _ = usage.print();
+            return ExitCode::from(u8::try_from(usage.exit_code()).unwrap_or(2));
+        }
+    };
+    let exit = dispatch(&cli).unwrap_or_else(|failure| tell(&failure));
+    exit.into()
+}
+
+fn dispatch(cli: &Cli) -> Result<Exit, Failure> {
+    let global = &cli.global;
+    match &cli.command {
+        Command::Init(args) => init::run(args, global),
+        Command::Invite(args) => invite::run(args, global),
+        Command::Join(args) => join::run(args, global),
+        Command::Run => run::run(global),
+        Command::Status(args) => status::run(args, global),
+        Command::Addr(args) => addr::run(args, global),
+        Command::Events(args) => events::run(args, global),
+        Command::Config(args) => config::run(args, global),
+        Command::Demo => {
+            let healed = demo::run(&mut std::io::stdout().lock(), global.stdout_style().colored())?;
+            Ok(if healed { Exit::Done } else { Exit::Failed })
+        }
+        Command::Decode(args) => decode::run(args, global),
+    }
+}
+
+fn tell(failure: &Failure) -> Exit {
+    if let Some(message) = failure.message() {
+        // There is nobody left to tell if this fails.
+        let _ = writeln!(std::io::stderr().lock(), "dddns: {message}");
+    }
+    failure.exit()
+}

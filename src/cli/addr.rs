@@ -1,0 +1,212 @@
+//! `dddns addr`: an address and nothing else, for scripts.
+
+use std::io::Write;
+use std::net::SocketAddr;
+
+use serde_json::json;
+
+use crate::cli::age::age;
+use crate::cli::args::Global;
+use crate::cli::failure::{Exit, Failure};
+use crate::cli::node_client;
+use crate::daemon::control_client::Client;
+use crate::daemon::status_report::{PeerReport, StatusReport};
+
+/// A shorter beginning of an ID could be a name, or fit several nodes.
+const PREFIX_MIN: usize = 8;
+
+/// The arguments of `dddns addr`.
+#[derive(clap::Args)]
+pub(super) struct Args {
+    /// A peer's name, its ID or the first 8 or more characters of it; this node itself if left out
+    name: Option<String>,
+
+    /// IPv4 only
+    #[arg(short = '4', conflicts_with = "v6")]
+    v4: bool,
+
+    /// IPv6 only
+    #[arg(short = '6')]
+    v6: bool,
+
+    /// All addresses, with their ports, the widest scope first
+    #[arg(long)]
+    all: bool,
+
+    /// Print a JSON object with all addresses
+    #[arg(long)]
+    json: bool,
+}
+
+/// What was found.
+#[derive(Debug, PartialEq)]
+struct Found {
+    id: String,
+    name: String,
+    state: String,
+    addresses: Vec<SocketAddr>,
+    last_seen_ms: Option<u64>,
+}
+
+/// Prints the address. An unknown peer, or one without an address, is an error of its own.
+pub(super) fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
+    let dir = global.state_dir()?;
+    let status =
+        node_client::runtime()?.block_on(async { node_client::status(&mut Client::connect(&dir).await?).await })?;
+    let mut found = find(&status.report, args.name.as_deref())?;
+    found.addresses.retain(|address| (!args.v4 || address.is_ipv4()) && (!args.v6 || address.is_ipv6()));
+    let Some(first) = found.addresses.first() else { return Err(no_address(args, &found)) };
+
+    let mut out = std::io::stdout().lock();
+    if args.json {
+        let addresses: Vec<_> = found.addresses.iter().map(|address| entry(address, &status.report)).collect();
+        let (id, name, state) = (&found.id, &found.name, &found.state);
+        let object = json!({"schema": "dddns.addr/1", "id": id, "name": name, "state": state, "addresses": addresses});
+        writeln!(out, "{object:#}")?;
+    } else if args.all {
+        for address in &found.addresses {
+            writeln!(out, "{address}")?;
+        }
+    } else {
+        writeln!(out, "{}", first.ip())?;
+    }
+    if found.state != "up" {
+        let seen = found.last_seen_ms.map_or_else(String::new, |ms| format!(", last seen {} ago", age(ms)));
+        global.hint(&format!("{} is {}{seen}: this is its last known address", found.name, found.state));
+    }
+    Ok(Exit::Done)
+}
+
+fn entry(address: &SocketAddr, report: &StatusReport) -> serde_json::Value {
+    let text = address.to_string();
+    let own = report.node.addresses.iter().find(|own| own.addr == text).map(|own| own.scope.as_str());
+    let peer = || report.peers.iter().find(|peer| peer.addr.as_deref() == Some(&text))?.scope.as_deref();
+    let family = if address.is_ipv4() { "ipv4" } else { "ipv6" };
+    json!({"addr": text, "family": family, "scope": own.or_else(peer)})
+}
+
+fn no_address(args: &Args, found: &Found) -> Failure {
+    let kind = match (args.v4, args.v6) {
+        (true, _) => "IPv4 address",
+        (_, true) => "IPv6 address",
+        (false, false) => "address",
+    };
+    let name = &found.name;
+    let message = if args.name.is_some() {
+        format!("no {kind} of {name} is known: dddns status shows whether it is being looked for")
+    } else {
+        format!("no peer has told this node its {kind}: dddns status shows whether one answers")
+    };
+    Failure::new(Exit::Unknown, message)
+}
+
+/// Who is meant: this node itself, or a member by shown name, ID, beginning of an ID, or claimed name.
+fn find(report: &StatusReport, name: Option<&str>) -> Result<Found, Failure> {
+    let node = &report.node;
+    let Some(asked) = name else { return Ok(own(report)) };
+    let asked = asked.to_ascii_lowercase();
+    if asked == node.name {
+        return Ok(own(report));
+    }
+    if let Some(peer) = report.peers.iter().find(|peer| peer.name == asked) {
+        return Ok(of(peer));
+    }
+    let fits = |id: &str| asked.len() >= PREFIX_MIN && id.starts_with(&asked);
+    if fits(&node.id) {
+        return Ok(own(report));
+    }
+    let fitting: Vec<&PeerReport> = report.peers.iter().filter(|peer| fits(&peer.id)).collect();
+    match fitting.as_slice() {
+        [peer] => Ok(of(peer)),
+        [] => {
+            let message = format!("no member is called {asked:?}: dddns status lists them");
+            Err(Failure::new(Exit::Unknown, message))
+        }
+        _ => Err(Failure::new(Exit::Unknown, format!("several IDs begin with {asked:?}: give more of it"))),
+    }
+}
+
+/// This node: its widest scope first, in it IPv4 first.
+fn own(report: &StatusReport) -> Found {
+    let rank = |scope: &str| ["global", "cgnat", "private", "link-local", "loopback"].iter().position(|s| *s == scope);
+    let mut ranked: Vec<(Option<usize>, SocketAddr)> =
+        report.node.addresses.iter().filter_map(|own| Some((rank(&own.scope), own.addr.parse().ok()?))).collect();
+    ranked.sort();
+    Found {
+        id: report.node.id.clone(),
+        name: report.node.name.clone(),
+        state: "up".to_owned(),
+        addresses: ranked.into_iter().map(|(_, address)| address).collect(),
+        last_seen_ms: None,
+    }
+}
+
+fn of(peer: &PeerReport) -> Found {
+    Found {
+        id: peer.id.clone(),
+        name: peer.name.clone(),
+        state: peer.state.clone(),
+        addresses: peer.addr.iter().filter_map(|addr| addr.parse().ok()).collect(),
+        last_seen_ms: peer.last_seen_ms,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::daemon::status_report::{OwnAddressReport, tests};
+
+    fn report() -> StatusReport {
+        let mut report = StatusReport::new(&tests::status(), &[]);
+        let own = |addr: &str, scope: &str| OwnAddressReport {
+            addr: addr.to_owned(),
+            scope: scope.to_owned(),
+            ..report.node.addresses[0].clone()
+        };
+        report.node.addresses = vec![
+            own("10.0.0.7:7733", "private"),
+            own("[2001:db8::7]:7733", "global"),
+            own("203.0.113.7:7733", "global"),
+        ];
+        report
+    }
+
+    #[test]
+    fn a_peer_is_found_by_name_id_and_beginning_of_its_id() {
+        let report = report();
+        let berlin = &report.peers[1];
+        for asked in ["berlin", "Berlin", &berlin.id, &berlin.id[..8], &berlin.id.to_uppercase()] {
+            let found = find(&report, Some(asked)).unwrap();
+            assert_eq!(found.addresses, ["192.0.2.99:50211".parse().unwrap()], "{asked}");
+        }
+        for asked in ["", "berli", "nobody", &berlin.id[..7], &format!("{}x", berlin.id)] {
+            assert_eq!(find(&report, Some(asked)).unwrap_err().exit(), Exit::Unknown, "{asked}");
+        }
+    }
+
+    #[test]
+    fn the_shown_name_decides_between_two_that_claim_one() {
+        let mut report = report();
+        report.peers[0].name = format!("berlin-{}", &report.peers[0].id[..8]);
+        let shown = report.peers[0].name.clone();
+        assert_eq!(find(&report, Some("berlin")).unwrap().id, report.peers[1].id);
+        assert_eq!(find(&report, Some(&shown)).unwrap().id, report.peers[0].id);
+    }
+
+    #[test]
+    fn an_ambiguous_beginning_is_refused() {
+        let mut report = report();
+        report.peers[0].id = format!("{}zz", &report.peers[1].id[..12]);
+        let failure = find(&report, Some(&report.peers[1].id[..8])).unwrap_err();
+        assert!(failure.message().unwrap().contains("several IDs"));
+    }
+
+    #[test]
+    fn the_nodes_own_widest_address_comes_first() {
+        for asked in [None, Some("garage")] {
+            let found = find(&report(), asked).unwrap();
+            let texts: Vec<String> = found.addresses.iter().map(SocketAddr::to_string).collect();
+            assert_eq!(texts, ["203.0.113.7:7733", "[2001:db8::7]:7733", "10.0.0.7:7733"]);
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! `dddns join`: joins a cluster with a token, and saves what it was given.
+
+use std::io::{Read, Write};
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep, timeout_at};
+use tracing::level_filters::LevelFilter;
+
+use crate::auth::invite::Token;
+use crate::cli::args::Global;
+use crate::cli::failure::{Exit, Failure};
+use crate::cli::setup::{NodeArgs, Setup};
+use crate::cli::{log, node_client};
+use crate::config::Cluster;
+use crate::daemon::file_store::FileStore;
+use crate::daemon::state_file::{Join, State};
+use crate::daemon::{duration_text, key_file, start, state_file};
+use crate::driver::event_stream::Events;
+use crate::driver::handle::Handle;
+use crate::driver::{Driver, clock};
+use crate::node::event::{Event, Refusal};
+use crate::node::status::PeerState;
+use crate::wire::address::Address;
+
+/// A token is some 200 characters; a longer text is no token.
+const TOKEN_MAX: u64 = 4_096;
+
+/// How often to look whether the cluster has confirmed the node.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// The arguments of `dddns join`.
+#[derive(clap::Args)]
+pub(super) struct Args {
+    /// What `dddns invite` printed, or `-` to read it from standard input, where no list of processes shows it
+    token: String,
+
+    #[command(flatten)]
+    node: NodeArgs,
+
+    /// How long to try: a number and s, m or h
+    #[arg(long, default_value = "30s", value_parser = duration_text::parse)]
+    timeout: Duration,
+}
+
+/// Joins, or goes on with a join that was cut short.
+pub(super) fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
+    let token = read_token(&args.token)?;
+    log::start(global, LevelFilter::WARN);
+    let mut setup = Setup::begin(&args.node, global)?;
+    let state = state_file::read(&setup.dir.state())?.unwrap_or_default();
+    let cluster = key_file::read_cluster(&setup.dir.cluster_key())?;
+    if let Some(cluster) = &cluster {
+        match state.join {
+            Some(join) if join.confirmed && join.invite == token.id() => return done(&setup, cluster, global),
+            Some(join) if !join.confirmed => {}
+            Some(_) | None => return Err(member_already(&setup, cluster)),
+        }
+    }
+    // Before the network is asked: once the cluster has admitted the node, nothing here may fail.
+    setup.write_config()?;
+    let runtime = node_client::runtime()?;
+    let cluster = runtime.block_on(join(args, global, &setup, &token, &state, cluster));
+    runtime.shutdown_background();
+    done(&setup, &cluster?, global)
+}
+
+/// Tries the token. If it was used, and by this very node before it was cut short, its cluster knows it already.
+async fn join(
+    args: &Args,
+    global: &Global,
+    setup: &Setup,
+    token: &Token,
+    state: &State,
+    left_over: Option<Cluster>,
+) -> Result<Cluster, Failure> {
+    let addresses = list(token.addresses());
+    global.hint(&format!("asking {addresses} …"));
+    let deadline = Instant::from_std(clock::now()) + args.timeout;
+    let mut outcome = attempt(setup, Some(token), state, None, deadline).await?;
+    let resumed = state.join.is_some_and(|join| join.invite == token.id());
+    if matches!(outcome, Outcome::Refused(Refusal::Used)) && resumed && left_over.is_some() {
+        let member = attempt(setup, None, state, left_over, deadline).await?;
+        if matches!(member, Outcome::Confirmed) {
+            outcome = member;
+        }
+    }
+    match outcome {
+        Outcome::Confirmed => {
+            state_file::confirm_join(&setup.dir.state())
+                .map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
+            let lost =
+                || Failure::new(Exit::Failed, "the cluster's key was not stored: run the same command once more");
+            key_file::read_cluster(&setup.dir.cluster_key())?.ok_or_else(lost)
+        }
+        Outcome::Refused(reason) => Err(Failure::new(Exit::Refused, reason.to_string())),
+        Outcome::Unconfirmed => Err(Failure::new(
+            Exit::TimedOut,
+            "the cluster answered, but has not confirmed this node yet: run the same command once more",
+        )),
+        Outcome::Silent => Err(Failure::new(
+            Exit::TimedOut,
+            format!(
+                "no answer from {addresses} in {} s: check that the node that made the invite runs, that its address is \
+                 right, and that its firewall or router lets this UDP port in; a mistyped or withdrawn token gets no \
+                 answer either",
+                args.timeout.as_secs()
+            ),
+        )),
+    }
+}
+
+enum Outcome {
+    /// A member has heard this node.
+    Confirmed,
+    /// The cluster let the node in, but no member has said that it heard of it.
+    Unconfirmed,
+    /// The inviter said no.
+    Refused(Refusal),
+    /// Nobody answered.
+    Silent,
+}
+
+/// Runs the node until it is a confirmed member, refused, or out of time: with a token, or as the member it may be.
+async fn attempt(
+    setup: &Setup,
+    token: Option<&Token>,
+    state: &State,
+    cluster: Option<Cluster>,
+    deadline: Instant,
+) -> Result<Outcome, Failure> {
+    let member = cluster.is_some();
+    let config = start::core_config(&setup.config, &setup.identity, cluster);
+    let settings = start::settings(&setup.config, &setup.identity);
+    let join = token.map(|token| Join { invite: token.id(), confirmed: false }).or(state.join);
+    let (store, _) = FileStore::new(setup.dir.clone(), join);
+    let (driver, node) = Driver::new(config, setup.identity.clone(), state.saved.clone(), settings)?;
+    let events = driver.events();
+    let running = tokio::spawn(driver.store(store).run());
+    if let Some(token) = token {
+        node.join(token.clone()).await?;
+    }
+    let outcome = watch(&node, events, member, deadline).await;
+    // The end stores what was learned and tells the others; they will hear of the node again when it runs.
+    let _ = node.shutdown().await;
+    running.await.map_err(|error| Failure::new(Exit::Failed, format!("the node broke down: {error}")))??;
+    Ok(outcome)
+}
+
+async fn watch(node: &Handle, mut events: Events, mut member: bool, deadline: Instant) -> Outcome {
+    loop {
+        tokio::select! {
+            event = timeout_at(deadline, events.next()) => match event {
+                Ok(Some(Event::Joined { .. })) => member = true,
+                Ok(Some(Event::JoinRefused { reason })) => return Outcome::Refused(reason),
+                Ok(Some(_)) => {}
+                Ok(None) | Err(_) => return if member { Outcome::Unconfirmed } else { Outcome::Silent },
+            },
+            () = sleep(LOOK), if member => if heard(node).await {
+                return Outcome::Confirmed;
+            },
+        }
+    }
+}
+
+/// Whether a member has answered a tagged datagram of this node, and so knows it.
+async fn heard(node: &Handle) -> bool {
+    let Ok(peers) = node.peers().await else { return false };
+    peers.iter().any(|peer| peer.state == PeerState::Up && peer.rtt.is_some())
+}
+
+fn read_token(text: &str) -> Result<Token, Failure> {
+    let mut from_stdin = String::new();
+    let text = if text == "-" {
+        let read = std::io::stdin().lock().take(TOKEN_MAX).read_to_string(&mut from_stdin);
+        read.map_err(|error| {
+            Failure::new(Exit::Failed, format!("cannot read the token from standard input: {error}"))
+        })?;
+        &from_stdin
+    } else {
+        text
+    };
+    text.trim().parse().map_err(|error: crate::auth::invite::TokenError| Failure::new(Exit::Usage, error.to_string()))
+}
+
+fn member_already(setup: &Setup, cluster: &Cluster) -> Failure {
+    let message = format!(
+        "the node in {} belongs to cluster {} already: give another directory with --state-dir",
+        setup.dir.path().display(),
+        cluster.id.short()
+    );
+    Failure::new(Exit::Failed, message)
+}
+
+fn done(setup: &Setup, cluster: &Cluster, global: &Global) -> Result<Exit, Failure> {
+    let config = start::core_config(&setup.config, &setup.identity, None);
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "joined cluster {} as {} ({})", cluster.id.short(), config.name, setup.identity.node_id())?;
+    global.hint(&format!("Next: start the node with  {}", global.command("run")));
+    Ok(Exit::Done)
+}
+
+fn list(addresses: &[Address]) -> String {
+    addresses.iter().map(Address::to_string).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,131 @@
+//! `dddns run`: the node in the foreground.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use tracing::level_filters::LevelFilter;
+
+use crate::cli::args::Global;
+use crate::cli::failure::{Exit, Failure};
+use crate::cli::{log, node_client, stop_signal};
+use crate::daemon::control_server::ControlServer;
+use crate::daemon::control_socket;
+use crate::daemon::file_store::FileStore;
+use crate::daemon::start::Start;
+use crate::daemon::state_dir::StateDir;
+use crate::daemon::state_file;
+use crate::driver::Driver;
+use crate::driver::error::RunError;
+use crate::driver::event_stream::Events;
+use crate::driver::handle::Handle;
+use crate::node::event::Event;
+
+/// How long the node may take to tell its peers that it ends and to store what it knows.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// Runs until a signal ends it.
+pub(super) fn run(global: &Global) -> Result<Exit, Failure> {
+    log::start(global, LevelFilter::INFO);
+    let dir = global.state_dir()?;
+    let start = Start::load(&dir, global.config().as_deref())?;
+    let _lock = dir.lock()?;
+    let runtime = node_client::runtime()?;
+    let ended = runtime.block_on(serve(dir, start));
+    // A look-up of a host name may be under way, and nobody waits for its answer.
+    runtime.shutdown_background();
+    ended
+}
+
+async fn serve(dir: StateDir, start: Start) -> Result<Exit, Failure> {
+    tell_start(&dir, &start);
+    let listen = start.settings.listen.clone();
+    let join = start.state.join;
+    let (driver, node) = Driver::new(start.config, start.identity, start.state.saved, start.settings)?;
+    let (store, confirmed) = FileStore::new(dir.clone(), join);
+    let listener = control_socket::listen(&dir)?;
+    if join.is_some_and(|join| !join.confirmed) {
+        tokio::spawn(confirm(driver.events(), dir, confirmed));
+    }
+    let mut running = tokio::spawn(driver.store(store).run());
+    tokio::spawn(ControlServer { node: node.clone(), listen }.run(listener));
+    tell_systemd(Moment::Ready);
+    tokio::select! {
+        ended = &mut running => outcome(ended),
+        signal = stop_signal::wait() => {
+            tracing::info!(signal, "stopping");
+            tell_systemd(Moment::Stopping);
+            stop(&node, running).await
+        }
+    }
+}
+
+fn tell_start(dir: &StateDir, start: &Start) {
+    let cluster = start.config.cluster.as_ref().map(|cluster| cluster.id.short()).unwrap_or_default();
+    tracing::info!(name = %start.config.name, id = %start.identity.node_id(), cluster, "dddns {}", env!("CARGO_PKG_VERSION"));
+    if start.state_is_new {
+        let path = dir.state();
+        tracing::warn!("there is no {}: starting with the peers of the configuration only", path.display());
+    }
+    if start.state.join.is_some_and(|join| !join.confirmed) {
+        tracing::warn!("the cluster has not confirmed this node yet: if no peer answers, run dddns join once more");
+    }
+}
+
+/// Notes that a join is complete, once a member answers.
+async fn confirm(mut events: Events, dir: StateDir, confirmed: Arc<AtomicBool>) {
+    while let Some(event) = events.next().await {
+        if matches!(event, Event::PeerUp { .. }) {
+            confirmed.store(true, Ordering::Relaxed);
+            if let Err(error) = state_file::confirm_join(&dir.state()) {
+                tracing::warn!("{error}");
+            }
+            return;
+        }
+    }
+}
+
+async fn stop(node: &Handle, mut running: JoinHandle<Result<(), RunError>>) -> Result<Exit, Failure> {
+    let ending = async {
+        // It may have stopped by itself in this moment.
+        let _ = node.shutdown().await;
+        (&mut running).await
+    };
+    match timeout(GRACE, ending).await {
+        Ok(ended) => outcome(ended),
+        Err(_) => {
+            running.abort();
+            Err(Failure::new(Exit::TimedOut, "the node did not end in 5 s: what it learned last may not be stored"))
+        }
+    }
+}
+
+fn outcome(ended: Result<Result<(), RunError>, tokio::task::JoinError>) -> Result<Exit, Failure> {
+    let ran = ended.map_err(|error| Failure::new(Exit::Failed, format!("the node broke down: {error}")))?;
+    ran?;
+    Ok(Exit::Done)
+}
+
+enum Moment {
+    Ready,
+    Stopping,
+}
+
+/// Tells systemd, where it started the node as Type=notify.
+#[cfg(target_os = "linux")]
+fn tell_systemd(moment: Moment) {
+    use sd_notify::NotifyState;
+
+    let state = match moment {
+        Moment::Ready => NotifyState::Ready,
+        Moment::Stopping => NotifyState::Stopping,
+    };
+    if let Err(error) = sd_notify::notify(&[state]) {
+        tracing::warn!(%error, "systemd cannot be told");
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn tell_systemd(_: Moment) {}

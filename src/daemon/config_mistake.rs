@@ -1,0 +1,102 @@
+//! A mistake in the configuration file: where it is, what is wrong, what was probably meant.
+
+/// One mistake.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Mistake {
+    /// The line, from 1.
+    pub(crate) line: usize,
+    /// The column in characters, from 1.
+    pub(crate) column: usize,
+    /// What is wrong and what would be right.
+    pub(crate) message: String,
+}
+
+impl Mistake {
+    /// A mistake at a byte of the text.
+    pub(crate) fn at(text: &str, byte: usize, message: String) -> Self {
+        let before = text.get(..byte).unwrap_or(text);
+        let line = before.matches('\n').count() + 1;
+        let column = before.rsplit('\n').next().map_or(0, |line| line.chars().count()) + 1;
+        Self { line, column, message }
+    }
+}
+
+/// The mistake that the TOML reader found.
+pub(crate) fn from_toml(text: &str, error: &toml::de::Error) -> Mistake {
+    let byte = error.span().map_or(0, |span| span.start);
+    let message = error.message().replace('\n', ", ");
+    Mistake::at(text, byte, suggest(&message).unwrap_or(message))
+}
+
+/// A better message for an unknown key: serde's names the key and all known ones, in backquotes.
+fn suggest(message: &str) -> Option<String> {
+    let names = message.strip_prefix("unknown field ")?;
+    let mut quoted = names.split('`').skip(1).step_by(2);
+    let unknown = quoted.next()?;
+    let known: Vec<&str> = quoted.collect();
+    let nearest = known.iter().map(|name| (distance(unknown, name), name)).min()?;
+    // A third of the letters wrong is another word.
+    let (edits, name) = nearest;
+    Some(if edits * 3 <= unknown.chars().count().max(3) {
+        format!("unknown key `{unknown}`: did you mean `{name}`?")
+    } else {
+        format!("unknown key `{unknown}`: known here are {}", known.join(", "))
+    })
+}
+
+/// How many letters must be inserted, removed, replaced or swapped with their neighbour to make one word the other.
+fn distance(a: &str, b: &str) -> usize {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    let mut before_last: Vec<usize> = Vec::new();
+    let mut last: Vec<usize> = (0..=b.len()).collect();
+    for (i, &from) in a.iter().enumerate() {
+        let mut row = vec![i + 1];
+        for (j, &to) in b.iter().enumerate() {
+            let cell = |row: &[usize], at: usize| row.get(at).copied().unwrap_or(usize::MAX - 1);
+            let replaced = cell(&last, j) + usize::from(from != to);
+            let mut best = replaced.min(cell(&last, j + 1) + 1).min(cell(&row, j) + 1);
+            let swapped = i > 0 && j > 0 && a.get(i - 1) == Some(&to) && b.get(j - 1) == Some(&from);
+            if swapped {
+                best = best.min(cell(&before_last, j - 1) + 1);
+            }
+            row.push(best);
+        }
+        before_last = std::mem::replace(&mut last, row);
+    }
+    last.last().copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn distances_count_edits() {
+        for (a, b, edits) in [
+            ("name", "name", 0),
+            ("nmae", "name", 1),
+            ("nam", "name", 1),
+            ("names", "name", 1),
+            ("adresses", "addresses", 1),
+            ("", "abc", 3),
+            ("abc", "", 3),
+            ("kitten", "sitting", 3),
+        ] {
+            assert_eq!(distance(a, b), edits, "{a} {b}");
+            assert_eq!(distance(b, a), edits, "{b} {a}");
+        }
+    }
+
+    #[test]
+    fn places_count_characters() {
+        let text = "ä = 1\nöü = 2\n";
+        let place = |byte| {
+            let Mistake { line, column, .. } = Mistake::at(text, byte, String::new());
+            (line, column)
+        };
+        assert_eq!(place(0), (1, 1));
+        assert_eq!(place(text.find('ü').unwrap()), (2, 2));
+        assert_eq!(place(text.len()), (3, 1));
+        assert_eq!(place(999), (3, 1));
+    }
+}

@@ -1,0 +1,122 @@
+//! What a node starts from: its keys, its configuration and what it knew when it stopped.
+
+use std::path::{Path, PathBuf};
+
+use crate::auth::identity::Identity;
+use crate::config::{Cluster, Config};
+use crate::daemon::config_file::{ConfigError, ConfigFile, ConfigPeer};
+use crate::daemon::host_name;
+use crate::daemon::key_file::{self, KeyFileError};
+use crate::daemon::state_dir::StateDir;
+use crate::daemon::state_file::{self, State, StateFileError};
+use crate::driver::{Host, Settings};
+use crate::wire::id::NodeId;
+
+/// Everything that a driver is made from.
+#[derive(Debug)]
+pub(crate) struct Start {
+    /// For the core.
+    pub(crate) config: Config,
+    /// Who the node is.
+    pub(crate) identity: Identity,
+    /// What it knew.
+    pub(crate) state: State,
+    /// For the driver.
+    pub(crate) settings: Settings,
+    /// Whether there was no state file.
+    pub(crate) state_is_new: bool,
+}
+
+impl Start {
+    /// Reads the files of a node that belongs to a cluster.
+    ///
+    /// # Errors
+    /// One of them is missing or of no use.
+    pub(crate) fn load(dir: &StateDir, config: Option<&Path>) -> Result<Self, StartError> {
+        let no_node = || StartError::NoNode { dir: dir.path().to_owned() };
+        let identity = key_file::read_node(&dir.node_key())?.ok_or_else(no_node)?;
+        let cluster = key_file::read_cluster(&dir.cluster_key())?.ok_or_else(no_node)?;
+        let file = read_config(dir, config)?.unwrap_or_default();
+        let state = state_file::read(&dir.state())?;
+        let state_is_new = state.is_none();
+        Ok(Self {
+            config: core_config(&file, &identity, Some(cluster)),
+            settings: settings(&file, &identity),
+            identity,
+            state: state.unwrap_or_default(),
+            state_is_new,
+        })
+    }
+}
+
+/// Reads the configuration: the file that was named, which must be there, or the one in the state directory, which need
+/// not.
+///
+/// # Errors
+/// It is missing though it was named, cannot be read, or something in it is wrong.
+pub(crate) fn read_config(dir: &StateDir, named: Option<&Path>) -> Result<Option<ConfigFile>, StartError> {
+    let path = named.map_or_else(|| dir.config(), Path::to_owned);
+    let file = ConfigFile::read(&path)?;
+    if file.is_none() && named.is_some() {
+        return Err(StartError::NoConfig { path });
+    }
+    Ok(file)
+}
+
+/// What the core is told: what the file says, and defaults for the rest.
+pub(crate) fn core_config(file: &ConfigFile, identity: &Identity, cluster: Option<Cluster>) -> Config {
+    let name = file.name.as_ref().map(|set| set.value);
+    let mut config = Config::new(name.unwrap_or_else(|| host_name::default_name(&identity.node_id())));
+    config.cluster = cluster;
+    if let Some(heartbeat) = &file.heartbeat {
+        config.heartbeat = heartbeat.value;
+    }
+    if let Some(max_members) = &file.max_members {
+        config.max_members = max_members.value;
+    }
+    config.peers = others(file, identity).map(|peer| peer.peer.clone()).collect();
+    config
+}
+
+/// What the driver is told.
+pub(crate) fn settings(file: &ConfigFile, identity: &Identity) -> Settings {
+    let hosts = others(file, identity).flat_map(|peer| {
+        let id = NodeId::from(&peer.peer.public_key);
+        peer.hosts.iter().map(move |host| Host { peer: id, host: host.clone() })
+    });
+    Settings {
+        listen: file.listen(),
+        receive_buffer: file.receive_buffer.as_ref().map(|set| set.value),
+        send_buffer: file.send_buffer.as_ref().map(|set| set.value),
+        hosts: hosts.collect(),
+    }
+}
+
+/// The configured peers but the node itself: a tool may give every node one and the same list.
+fn others<'f>(file: &'f ConfigFile, identity: &Identity) -> impl Iterator<Item = &'f ConfigPeer> + use<'f> {
+    let own = identity.public_key();
+    file.peers.iter().map(|set| &set.value).filter(move |peer| peer.peer.public_key != own)
+}
+
+/// Why a node cannot start from its files.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StartError {
+    /// No node lives here.
+    #[error(
+        "there is no node in {} yet: run  dddns init  for a new cluster, or  dddns join TOKEN  with an invite",
+        dir.display()
+    )]
+    NoNode { dir: PathBuf },
+    /// The configuration that was named is not there.
+    #[error("there is no configuration file {}: make one with  dddns init, or leave --config out", path.display())]
+    NoConfig { path: PathBuf },
+    /// A key.
+    #[error(transparent)]
+    Key(#[from] KeyFileError),
+    /// The configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The state.
+    #[error(transparent)]
+    State(#[from] StateFileError),
+}

@@ -1,0 +1,209 @@
+//! The state directory: where it is, what lies in it, and that one node uses it at a time.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// A node's directory. It holds `node.key`, `cluster.key`, `state.json`, `dddns.toml`, `lock` and, while the node runs,
+/// `control.sock`.
+#[derive(Clone, Debug)]
+pub(crate) struct StateDir {
+    path: PathBuf,
+}
+
+impl StateDir {
+    /// The directory that was asked for, else systemd's, else the platform's usual place.
+    ///
+    /// # Errors
+    /// Nothing names one: there is no home directory.
+    pub(crate) fn locate(asked: Option<PathBuf>) -> Result<Self, StateDirError> {
+        let asked = asked.filter(|path| !path.as_os_str().is_empty());
+        let path = asked.or_else(from_systemd).or_else(usual_place).ok_or(StateDirError::NoHome)?;
+        Ok(Self { path })
+    }
+
+    /// Makes the directory if there is none; only its user may enter it.
+    ///
+    /// # Errors
+    /// It cannot be made, or something else is in its place.
+    pub(crate) fn create(&self) -> Result<(), StateDirError> {
+        let mut builder = fs::DirBuilder::new();
+        builder.recursive(true);
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder.create(&self.path).map_err(|source| StateDirError::Create { path: self.path.clone(), source })
+    }
+
+    /// Keeps every other process that would write here away until the lock is dropped or the process ends.
+    ///
+    /// # Errors
+    /// Another process has it, or the file system cannot lock.
+    pub(crate) fn lock(&self) -> Result<Lock, StateDirError> {
+        let path = self.path.join("lock");
+        match lock_file(&path) {
+            Ok(Some(file)) => Ok(Lock { _file: file }),
+            Ok(None) => Err(StateDirError::Locked { path: self.path.clone() }),
+            Err(source) => Err(StateDirError::Lock { path, source }),
+        }
+    }
+
+    /// The directory itself.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The node's secret key.
+    pub(crate) fn node_key(&self) -> PathBuf {
+        self.path.join("node.key")
+    }
+
+    /// The cluster's ID and key.
+    pub(crate) fn cluster_key(&self) -> PathBuf {
+        self.path.join("cluster.key")
+    }
+
+    /// Members, addresses and invites.
+    pub(crate) fn state(&self) -> PathBuf {
+        self.path.join("state.json")
+    }
+
+    /// The configuration, unless another file is named.
+    pub(crate) fn config(&self) -> PathBuf {
+        self.path.join("dddns.toml")
+    }
+
+    /// The control socket.
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.path.join("control.sock")
+    }
+}
+
+/// The right to write into a state directory.
+#[derive(Debug)]
+pub(crate) struct Lock {
+    _file: File,
+}
+
+/// Why a state directory cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StateDirError {
+    /// Neither a flag nor the environment names one.
+    #[error("there is no home directory to keep the node's files in: give one with --state-dir")]
+    NoHome,
+    /// It cannot be made.
+    #[error("cannot make the state directory {}: {source}: give another with --state-dir", path.display())]
+    Create { path: PathBuf, source: io::Error },
+    /// It is in use.
+    #[error("another dddns is using {}: stop it first, or give another directory with --state-dir", path.display())]
+    Locked { path: PathBuf },
+    /// It cannot be locked.
+    #[error("cannot lock {}: {source}", path.display())]
+    Lock { path: PathBuf, source: io::Error },
+}
+
+/// Opens the lock file and locks it; `None` if another process has it.
+#[cfg(unix)]
+fn lock_file(path: &Path) -> io::Result<Option<File>> {
+    use rustix::fs::{FlockOperation, flock};
+
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(false);
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let file = options.open(path)?;
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(Some(file)),
+        Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Opens the lock file so that nobody else can; `None` if another process has it.
+#[cfg(windows)]
+fn lock_file(path: &Path) -> io::Result<Option<File>> {
+    use std::os::windows::fs::OpenOptionsExt;
+
+    const ERROR_SHARING_VIOLATION: i32 = 32;
+    match OpenOptions::new().write(true).create(true).truncate(false).share_mode(0).open(path) {
+        Ok(file) => Ok(Some(file)),
+        Err(error) if error.raw_os_error() == Some(ERROR_SHARING_VIOLATION) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// The directory that systemd made for the unit; the first, if it made several.
+fn from_systemd() -> Option<PathBuf> {
+    let all = std::env::var_os("STATE_DIRECTORY")?;
+    std::env::split_paths(&all).next().filter(|path| path.is_absolute())
+}
+
+#[cfg(all(unix, not(target_os = "macos")))]
+fn usual_place() -> Option<PathBuf> {
+    if rustix::process::geteuid().is_root() {
+        return Some(PathBuf::from("/var/lib/dddns"));
+    }
+    absolute_from("XDG_STATE_HOME")
+        .or_else(|| Some(absolute_from("HOME")?.join(".local/state")))
+        .map(|p| p.join("dddns"))
+}
+
+#[cfg(target_os = "macos")]
+fn usual_place() -> Option<PathBuf> {
+    if rustix::process::geteuid().is_root() {
+        return Some(PathBuf::from("/var/lib/dddns"));
+    }
+    Some(absolute_from("HOME")?.join("Library/Application Support/dddns"))
+}
+
+#[cfg(windows)]
+fn usual_place() -> Option<PathBuf> {
+    Some(absolute_from("LOCALAPPDATA")?.join("dddns"))
+}
+
+fn absolute_from(variable: &str) -> Option<PathBuf> {
+    std::env::var_os(variable).map(PathBuf::from).filter(|path| path.is_absolute())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_asked_for_wins_and_an_empty_name_asks_for_nothing() {
+        let asked = StateDir::locate(Some(PathBuf::from("/some/where"))).unwrap();
+        assert_eq!(asked.path(), Path::new("/some/where"));
+        let usual = StateDir::locate(None).ok().map(|dir| dir.path);
+        assert_eq!(StateDir::locate(Some(PathBuf::new())).ok().map(|dir| dir.path), usual);
+    }
+
+    #[test]
+    fn a_directory_has_one_user_at_a_time() {
+        let parent = tempfile::tempdir().unwrap();
+        let dir = StateDir::locate(Some(parent.path().join("a/b"))).unwrap();
+        dir.create().unwrap();
+        dir.create().unwrap();
+        let lock = dir.lock().unwrap();
+        assert!(matches!(dir.lock(), Err(StateDirError::Locked { .. })));
+        drop(lock);
+        dir.lock().unwrap();
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn only_the_user_may_enter() {
+        use std::os::unix::fs::PermissionsExt;
+
+        let parent = tempfile::tempdir().unwrap();
+        let dir = StateDir::locate(Some(parent.path().join("state"))).unwrap();
+        dir.create().unwrap();
+        assert_eq!(fs::metadata(dir.path()).unwrap().permissions().mode() & 0o777, 0o700);
+    }
+
+    #[test]
+    fn a_file_in_its_place_is_an_error_that_names_it() {
+        let parent = tempfile::tempdir().unwrap();
+        let path = parent.path().join("file");
+        fs::write(&path, "").unwrap();
+        let error = StateDir::locate(Some(path.clone())).unwrap().create().unwrap_err().to_string();
+        assert!(error.contains(&path.display().to_string()), "{error}");
+    }
+}

@@ -1,0 +1,346 @@
+//! `state.json`: what a node wants back after a restart.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::daemon::private_file::{self, ReadError, WriteError};
+use crate::node::saved::{Saved, SavedAddress, SavedInvite};
+use crate::wire::address::Address;
+use crate::wire::id::{InviteId, from_base32, to_base32};
+use crate::wire::record::{MemberRecord, MemberState};
+
+/// The name of the format and its version. Another version is never read as this one, and never overwritten.
+const SCHEMA: &str = "dddns.state/1";
+
+/// What is in the file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct State {
+    /// What the core saves.
+    pub(crate) saved: Saved,
+    /// How the node came into its cluster; `None` if it made it, or was set up by hand.
+    pub(crate) join: Option<Join>,
+}
+
+/// A join by invite.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Join {
+    /// With which invite.
+    pub(crate) invite: InviteId,
+    /// Whether a member has answered since. Until then the cluster may not know the node, and the same token may be
+    /// used again.
+    pub(crate) confirmed: bool,
+}
+
+/// Reads the file; `None` if there is none.
+///
+/// # Errors
+/// It cannot be read, is torn, or another program or version wrote it.
+pub(crate) fn read(path: &Path) -> Result<Option<State>, StateFileError> {
+    let Some(text) = private_file::read(path)? else { return Ok(None) };
+    let refused = |kind| StateFileError::Content { path: path.to_owned(), kind };
+    parse(&text).map(Some).map_err(refused)
+}
+
+/// Writes the file.
+///
+/// # Errors
+/// It cannot be written; the old one is still there.
+pub(crate) fn write(path: &Path, state: &State) -> Result<(), WriteError> {
+    private_file::replace(path, print(state).as_bytes())
+}
+
+/// Notes that a member has answered since the node joined.
+///
+/// # Errors
+/// The file cannot be read or written.
+pub(crate) fn confirm_join(path: &Path) -> Result<(), ConfirmError> {
+    let Some(mut state) = read(path)? else { return Ok(()) };
+    let Some(join) = &mut state.join else { return Ok(()) };
+    join.confirmed = true;
+    Ok(write(path, &state)?)
+}
+
+/// Why it was not noted that a join is complete.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ConfirmError {
+    /// The file cannot be read.
+    #[error(transparent)]
+    Read(#[from] StateFileError),
+    /// The file cannot be written.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+}
+
+/// Why there is no state to start from.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StateFileError {
+    /// It cannot be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// It is not what it should be.
+    #[error(
+        "{0} {kind}: restore it from a copy, or run  mv {0} {0}.old  and start again: the members will be learned anew",
+        path.display()
+    )]
+    Content { path: PathBuf, kind: Refused },
+}
+
+/// What is wrong with a state file.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Refused {
+    /// It ends early or holds nonsense.
+    #[error("is damaged ({0})")]
+    Damaged(String),
+    /// Another program's file.
+    #[error("is not a state file of dddns")]
+    Foreign,
+    /// A later version's file.
+    #[error("was written by a newer dddns ({0})")]
+    Newer(String),
+}
+
+#[derive(Deserialize)]
+struct Probe {
+    schema: String,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    schema: String,
+    members: Vec<Member>,
+    addresses: Vec<Seen>,
+    own: Vec<String>,
+    invites: Vec<Invite>,
+    join: Option<JoinEntry>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Member {
+    public_key: String,
+    admitted_by: String,
+    epoch: u32,
+    state: StateWord,
+    revision: u32,
+    name: String,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum StateWord {
+    Member,
+    Removed,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Seen {
+    id: String,
+    address: String,
+    seen: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Invite {
+    id: String,
+    hash: String,
+    expiry: u64,
+    used: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct JoinEntry {
+    invite: String,
+    confirmed: bool,
+}
+
+fn print(state: &State) -> String {
+    let file = File {
+        schema: SCHEMA.to_owned(),
+        members: state.saved.members.iter().map(print_member).collect(),
+        addresses: state.saved.addresses.iter().map(print_seen).collect(),
+        own: state.saved.own.iter().map(Address::to_string).collect(),
+        invites: state.saved.invites.iter().map(print_invite).collect(),
+        join: state.join.map(|join| JoinEntry { invite: join.invite.to_string(), confirmed: join.confirmed }),
+    };
+    let mut text = serde_json::to_string_pretty(&file).expect("strings and numbers are always JSON");
+    text.push('\n');
+    text
+}
+
+fn print_member(record: &MemberRecord) -> Member {
+    Member {
+        public_key: record.public_key.to_string(),
+        admitted_by: record.admitted_by.to_string(),
+        epoch: record.epoch,
+        state: match record.state {
+            MemberState::Member => StateWord::Member,
+            MemberState::Removed => StateWord::Removed,
+        },
+        revision: record.revision,
+        name: record.name.to_string(),
+    }
+}
+
+fn print_seen(seen: &SavedAddress) -> Seen {
+    Seen { id: seen.id.to_string(), address: seen.address.to_string(), seen: seen.seen }
+}
+
+fn print_invite(invite: &SavedInvite) -> Invite {
+    Invite { id: invite.id.to_string(), hash: to_base32(&invite.hash), expiry: invite.expiry, used: invite.used }
+}
+
+fn parse(text: &str) -> Result<State, Refused> {
+    let damaged = |error: serde_json::Error| Refused::Damaged(error.to_string());
+    let probe: Probe = serde_json::from_str(text).map_err(|error| match error.classify() {
+        serde_json::error::Category::Data => Refused::Foreign,
+        serde_json::error::Category::Io | serde_json::error::Category::Syntax | serde_json::error::Category::Eof => {
+            damaged(error)
+        }
+    })?;
+    if probe.schema != SCHEMA {
+        return Err(if probe.schema.starts_with("dddns.state/") {
+            Refused::Newer(probe.schema)
+        } else {
+            Refused::Foreign
+        });
+    }
+    let file: File = serde_json::from_str(text).map_err(damaged)?;
+    let saved = Saved {
+        members: all(&file.members, "members", parse_member)?,
+        addresses: all(&file.addresses, "addresses", parse_seen)?,
+        own: all(&file.own, "own", |text| parse_address(text))?,
+        invites: all(&file.invites, "invites", parse_invite)?,
+    };
+    let join = match &file.join {
+        Some(join) => Some(parse_join(join).ok_or_else(|| Refused::Damaged("join is not valid".to_owned()))?),
+        None => None,
+    };
+    Ok(State { saved, join })
+}
+
+/// Every entry of a list, or which entry of which list is not valid.
+fn all<T, U>(entries: &[T], list: &str, parse: impl Fn(&T) -> Option<U>) -> Result<Vec<U>, Refused> {
+    let entry =
+        |(at, entry)| parse(entry).ok_or_else(|| Refused::Damaged(format!("entry {at} of {list} is not valid")));
+    entries.iter().enumerate().map(entry).collect()
+}
+
+fn parse_member(member: &Member) -> Option<MemberRecord> {
+    Some(MemberRecord {
+        public_key: member.public_key.parse().ok()?,
+        admitted_by: member.admitted_by.parse().ok()?,
+        epoch: member.epoch,
+        state: match member.state {
+            StateWord::Member => MemberState::Member,
+            StateWord::Removed => MemberState::Removed,
+        },
+        revision: member.revision,
+        name: member.name.parse().ok()?,
+    })
+}
+
+fn parse_seen(seen: &Seen) -> Option<SavedAddress> {
+    Some(SavedAddress { id: seen.id.parse().ok()?, address: parse_address(&seen.address)?, seen: seen.seen })
+}
+
+fn parse_address(text: &str) -> Option<Address> {
+    Address::try_from(text.parse::<std::net::SocketAddr>().ok()?).ok()
+}
+
+fn parse_invite(invite: &Invite) -> Option<SavedInvite> {
+    Some(SavedInvite {
+        id: invite.id.parse().ok()?,
+        hash: from_base32(&invite.hash)?.try_into().ok()?,
+        expiry: invite.expiry,
+        used: invite.used,
+    })
+}
+
+fn parse_join(join: &JoinEntry) -> Option<Join> {
+    Some(Join { invite: join.invite.parse().ok()?, confirmed: join.confirmed })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::id::{NodeId, PublicKey};
+
+    fn state() -> State {
+        let address = parse_address("[2001:db8::7]:7733").unwrap();
+        let record = |byte, state| MemberRecord {
+            public_key: PublicKey([byte; 32]),
+            admitted_by: NodeId([byte + 1; 16]),
+            epoch: u32::MAX,
+            state,
+            revision: 3,
+            name: "attic".parse().unwrap(),
+        };
+        State {
+            saved: Saved {
+                members: vec![record(1, MemberState::Member), record(2, MemberState::Removed)],
+                addresses: vec![SavedAddress { id: NodeId([5; 16]), address, seen: u64::MAX }],
+                own: vec![address, parse_address("192.0.2.7:7733").unwrap()],
+                invites: vec![SavedInvite { id: InviteId([1; 8]), hash: [2; 32], expiry: 9, used: true }],
+            },
+            join: Some(Join { invite: InviteId([8; 8]), confirmed: false }),
+        }
+    }
+
+    #[test]
+    fn a_state_is_read_back_as_it_was_written() {
+        for state in [State::default(), state()] {
+            assert_eq!(parse(&print(&state)), Ok(state));
+        }
+    }
+
+    #[test]
+    fn a_join_is_noted_as_complete_and_nothing_else_changes() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("state.json");
+        write(&path, &state()).unwrap();
+        confirm_join(&path).unwrap();
+        let join = Some(Join { invite: InviteId([8; 8]), confirmed: true });
+        assert_eq!(read(&path).unwrap(), Some(State { join, ..state() }));
+    }
+
+    #[test]
+    fn every_torn_file_is_refused() {
+        let text = print(&state());
+        let whole = text.trim_end().len();
+        for end in 0..whole {
+            assert!(matches!(parse(&text[..end]), Err(Refused::Damaged(_))), "cut at {end}");
+        }
+    }
+
+    #[test]
+    fn files_of_others_and_of_later_versions_are_told_apart() {
+        for text in ["{}", "[]", "7", r#"{"schema": 1}"#, r#"{"schema": "tailscale/1"}"#] {
+            assert_eq!(parse(text), Err(Refused::Foreign), "{text}");
+        }
+        assert_eq!(parse(r#"{"schema": "dddns.state/2"}"#), Err(Refused::Newer("dddns.state/2".to_owned())));
+    }
+
+    #[test]
+    fn a_wrong_entry_is_named() {
+        let text = print(&state()).replace("192.0.2.7:7733", "0.0.0.0:7733");
+        assert_eq!(parse(&text), Err(Refused::Damaged("entry 1 of own is not valid".to_owned())));
+        let text = print(&state()).replace("\"join\"", "\"joined\"");
+        assert!(matches!(parse(&text), Err(Refused::Damaged(_))));
+    }
+
+    #[test]
+    fn the_refusal_names_the_file_and_the_remedy() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("state.json");
+        private_file::replace(&path, b"{\"schema\": \"dddns.state/1\", \"mem").unwrap();
+        let error = read(&path).unwrap_err().to_string();
+        assert!(error.contains("is damaged") && error.contains(&format!("mv {}", path.display())), "{error}");
+        private_file::replace(&path, print(&state()).as_bytes()).unwrap();
+        assert_eq!(read(&path).unwrap(), Some(state()));
+    }
+}
