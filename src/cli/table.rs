@@ -196,7 +196,6 @@ mod tests {
         let alone = Status { peers: Vec::new(), ..tests::fresh() };
         insta::assert_snapshot!(render(&reply(&alone), Style::new(false)), @r"
         cluster aucqkbif   1 member, 1 up   me garage (beeqscij)  no address yet: no peer has told it
-        orphan: no peer answers; trying every address that was ever known
         no other members yet: dddns invite lets one in
         ");
     }

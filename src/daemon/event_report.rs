@@ -59,7 +59,7 @@ impl EventReport {
                 ..Self::address("node.address", *old, *new)
             },
             Event::PeerMoved { peer, old, new, healed_ms } => {
-                Self { healed_ms: Some(*healed_ms), ..Self::address("peer.moved", *old, *new).of(peer) }
+                Self { healed_ms: Some(*healed_ms), ..Self::address("peer.moved", Some(*old), *new).of(peer) }
             }
             Event::PeerUp { peer, address } => Self::address("peer.up", None, *address).of(peer),
             Event::PeerSuspect { peer } => Self::plain("peer.suspect").of(peer),
@@ -106,7 +106,7 @@ mod tests {
     fn events_say_what_changed() {
         let peer = Who { id: NodeId([7; 16]), name: "attic".parse().unwrap() };
         let at = |text: &str| Address::try_from(text.parse::<std::net::SocketAddr>().unwrap()).unwrap();
-        let (old, new) = (Some(at("192.0.2.14:7733")), at("[2001:db8::1]:50211"));
+        let (old, new) = (at("192.0.2.14:7733"), at("[2001:db8::1]:50211"));
         insta::assert_snapshot!(json(&Event::PeerMoved { peer, old, new, healed_ms: 1_840 }), @r#"{"schema":"dddns.event/1","t":"2026-09-21T14:13:20.123Z","event":"peer.moved","peer":"attic","id":"a4dqobyha4dqobyha4dqobyha4","old":"192.0.2.14:7733","new":"[2001:db8::1]:50211","healed_ms":1840}"#);
         insta::assert_snapshot!(json(&Event::PeerUp { peer, address: new }), @r#"{"schema":"dddns.event/1","t":"2026-09-21T14:13:20.123Z","event":"peer.up","peer":"attic","id":"a4dqobyha4dqobyha4dqobyha4","new":"[2001:db8::1]:50211"}"#);
         let (scope, confidence) = (Scope::Global, Confidence::SingleObserver);

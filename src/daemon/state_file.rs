@@ -121,7 +121,7 @@ struct File {
 struct Member {
     public_key: String,
     admitted_by: String,
-    epoch: u32,
+    admission: u32,
     state: StateWord,
     revision: u32,
     name: String,
@@ -176,7 +176,7 @@ fn print_member(record: &MemberRecord) -> Member {
     Member {
         public_key: record.public_key.to_string(),
         admitted_by: record.admitted_by.to_string(),
-        epoch: record.epoch,
+        admission: record.admission,
         state: match record.state {
             MemberState::Member => StateWord::Member,
             MemberState::Removed => StateWord::Removed,
@@ -234,7 +234,7 @@ fn parse_member(member: &Member) -> Option<MemberRecord> {
     Some(MemberRecord {
         public_key: member.public_key.parse().ok()?,
         admitted_by: member.admitted_by.parse().ok()?,
-        epoch: member.epoch,
+        admission: member.admission,
         state: match member.state {
             StateWord::Member => MemberState::Member,
             StateWord::Removed => MemberState::Removed,
@@ -275,7 +275,7 @@ mod tests {
         let record = |byte, state| MemberRecord {
             public_key: PublicKey([byte; 32]),
             admitted_by: NodeId([byte + 1; 16]),
-            epoch: u32::MAX,
+            admission: u32::MAX,
             state,
             revision: 3,
             name: "attic".parse().unwrap(),
