@@ -27,7 +27,7 @@ pub(super) struct Args {
 /// Makes what is not there yet. A node that belongs to a cluster is left as it is.
 pub(super) fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
     let given = args.cluster_key.as_deref().map(read_cluster).transpose()?;
-    let mut setup = Setup::begin(&args.node, global)?;
+    let setup = Setup::begin(&args.node, global)?;
     let present = key_file::read_cluster(&setup.dir.cluster_key())?;
     if let Some(present) = present.filter(|present| Some(present) != given.as_ref()) {
         return Err(Failure::new(
@@ -45,7 +45,9 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
         Some(cluster) => cluster,
         None => Cluster { id: ClusterId(clock::random()?), key: ClusterKey(clock::random()?) },
     };
-    setup.write_config()?;
+    if let Some(config) = &setup.new_config {
+        config.write()?;
+    }
     if state_file::read(&setup.dir.state())?.is_none() {
         state_file::write(&setup.dir.state(), &State::default())?;
     }

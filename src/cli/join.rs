@@ -3,30 +3,26 @@
 use std::io::{Read, Write};
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, timeout_at};
 use tracing::level_filters::LevelFilter;
 
-use crate::auth::invite::Token;
+use crate::auth::invite::{Token, TokenError};
 use crate::cli::args::Global;
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::setup::{NodeArgs, Setup};
 use crate::cli::{log, node_client};
 use crate::config::Cluster;
 use crate::daemon::file_store::FileStore;
-use crate::daemon::state_file::{Join, State};
+use crate::daemon::state_file::State;
 use crate::daemon::{duration_text, key_file, start, state_file};
 use crate::driver::event_stream::Events;
-use crate::driver::handle::Handle;
 use crate::driver::{Driver, clock};
 use crate::node::event::{Event, Refusal};
-use crate::node::status::PeerState;
 use crate::wire::address::Address;
+use crate::wire::id::NodeId;
 
 /// A token is some 200 characters; a longer text is no token.
 const TOKEN_MAX: u64 = 4_096;
-
-/// How often to look whether the cluster has confirmed the node.
-const LOOK: Duration = Duration::from_millis(50);
 
 /// The arguments of `dddns join`.
 #[derive(clap::Args)]
@@ -46,18 +42,17 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
     let token = read_token(&args.token)?;
     log::start(global, LevelFilter::WARN);
-    let mut setup = Setup::begin(&args.node, global)?;
+    let setup = Setup::begin(&args.node, global)?;
     let state = state_file::read(&setup.dir.state())?.unwrap_or_default();
     let cluster = key_file::read_cluster(&setup.dir.cluster_key())?;
     if let Some(cluster) = &cluster {
-        match state.join {
-            Some(join) if join.confirmed && join.invite == token.id() => return done(&setup, cluster, global),
-            Some(join) if !join.confirmed => {}
-            Some(_) | None => return Err(member_already(&setup, cluster)),
+        let open = state.join_is_open(&setup.identity.public_key());
+        match state.joined_with == Some(token.id()) {
+            true if !open => return done(&setup, cluster, global),
+            false if !open => return Err(member_already(&setup, cluster)),
+            true | false => {}
         }
     }
-    // Before the network is asked: once the cluster has admitted the node, nothing here may fail.
-    setup.write_config()?;
     let runtime = node_client::runtime()?;
     let cluster = runtime.block_on(join(args, global, &setup, &token, &state, cluster));
     runtime.shutdown_background();
@@ -77,7 +72,7 @@ async fn join(
     global.hint(&format!("asking {addresses} …"));
     let deadline = Instant::from_std(clock::now()) + args.timeout;
     let mut outcome = attempt(setup, Some(token), state, None, deadline).await?;
-    let resumed = state.join.is_some_and(|join| join.invite == token.id());
+    let resumed = state.joined_with == Some(token.id());
     if matches!(outcome, Outcome::Refused(Refusal::Used)) && resumed && left_over.is_some() {
         let member = attempt(setup, None, state, left_over, deadline).await?;
         if matches!(member, Outcome::Confirmed) {
@@ -86,8 +81,6 @@ async fn join(
     }
     match outcome {
         Outcome::Confirmed => {
-            state_file::confirm_join(&setup.dir.state())
-                .map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
             let lost =
                 || Failure::new(Exit::Failed, "the cluster's key was not stored: run the same command once more");
             key_file::read_cluster(&setup.dir.cluster_key())?.ok_or_else(lost)
@@ -110,9 +103,9 @@ async fn join(
 }
 
 enum Outcome {
-    /// A member has heard this node.
+    /// Another member has told this node that it is one.
     Confirmed,
-    /// The cluster let the node in, but no member has said that it heard of it.
+    /// The cluster let the node in, but no member has told it so.
     Unconfirmed,
     /// The inviter said no.
     Refused(Refusal),
@@ -131,41 +124,32 @@ async fn attempt(
     let member = cluster.is_some();
     let config = start::core_config(&setup.config, &setup.identity, cluster);
     let settings = start::settings(&setup.config, &setup.identity);
-    let join = token.map(|token| Join { invite: token.id(), confirmed: false }).or(state.join);
-    let (store, _) = FileStore::new(setup.dir.clone(), join);
+    let store = FileStore::new(setup.dir.clone(), token.map(Token::id).or(state.joined_with))
+        .with_config(setup.new_config.clone());
     let (driver, node) = Driver::new(config, setup.identity.clone(), state.saved.clone(), settings)?;
     let events = driver.events();
     let running = tokio::spawn(driver.store(store).run());
     if let Some(token) = token {
         node.join(token.clone()).await?;
     }
-    let outcome = watch(&node, events, member, deadline).await;
+    let outcome = watch(events, setup.identity.node_id(), member, deadline).await;
     // The end stores what was learned and tells the others; they will hear of the node again when it runs.
     let _ = node.shutdown().await;
     running.await.map_err(|error| Failure::new(Exit::Failed, format!("the node broke down: {error}")))??;
     Ok(outcome)
 }
 
-async fn watch(node: &Handle, mut events: Events, mut member: bool, deadline: Instant) -> Outcome {
+/// Waits until another member tells this node that it is one: its own record comes from nobody else.
+async fn watch(mut events: Events, own: NodeId, mut member: bool, deadline: Instant) -> Outcome {
     loop {
-        tokio::select! {
-            event = timeout_at(deadline, events.next()) => match event {
-                Ok(Some(Event::Joined { .. })) => member = true,
-                Ok(Some(Event::JoinRefused { reason })) => return Outcome::Refused(reason),
-                Ok(Some(_)) => {}
-                Ok(None) | Err(_) => return if member { Outcome::Unconfirmed } else { Outcome::Silent },
-            },
-            () = sleep(LOOK), if member => if heard(node).await {
-                return Outcome::Confirmed;
-            },
+        match timeout_at(deadline, events.next()).await {
+            Ok(Some(Event::MemberAdded { peer })) if peer.id == own => return Outcome::Confirmed,
+            Ok(Some(Event::Joined { .. })) => member = true,
+            Ok(Some(Event::JoinRefused { reason })) => return Outcome::Refused(reason),
+            Ok(Some(_)) => {}
+            Ok(None) | Err(_) => return if member { Outcome::Unconfirmed } else { Outcome::Silent },
         }
     }
-}
-
-/// Whether a member has answered a tagged datagram of this node, and so knows it.
-async fn heard(node: &Handle) -> bool {
-    let Ok(peers) = node.peers().await else { return false };
-    peers.iter().any(|peer| peer.state == PeerState::Up && peer.rtt.is_some())
 }
 
 fn read_token(text: &str) -> Result<Token, Failure> {
@@ -179,7 +163,7 @@ fn read_token(text: &str) -> Result<Token, Failure> {
     } else {
         text
     };
-    text.trim().parse().map_err(|error: crate::auth::invite::TokenError| Failure::new(Exit::Usage, error.to_string()))
+    text.trim().parse().map_err(|error: TokenError| Failure::new(Exit::Usage, error.to_string()))
 }
 
 fn member_already(setup: &Setup, cluster: &Cluster) -> Failure {

@@ -4,6 +4,7 @@ mod addr;
 mod age;
 mod args;
 mod config;
+mod datagram_fields;
 mod decode;
 pub mod demo;
 mod events;

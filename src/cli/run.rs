@@ -1,7 +1,5 @@
 //! `dddns run`: the node in the foreground.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::task::JoinHandle;
@@ -16,12 +14,9 @@ use crate::daemon::control_socket;
 use crate::daemon::file_store::FileStore;
 use crate::daemon::start::Start;
 use crate::daemon::state_dir::StateDir;
-use crate::daemon::state_file;
 use crate::driver::Driver;
 use crate::driver::error::RunError;
-use crate::driver::event_stream::Events;
 use crate::driver::handle::Handle;
-use crate::node::event::Event;
 
 /// How long the node may take to tell its peers that it ends and to store what it knows.
 const GRACE: Duration = Duration::from_secs(5);
@@ -42,13 +37,9 @@ pub(super) fn run(global: &Global) -> Result<Exit, Failure> {
 async fn serve(dir: StateDir, start: Start) -> Result<Exit, Failure> {
     tell_start(&dir, &start);
     let listen = start.settings.listen.clone();
-    let join = start.state.join;
+    let store = FileStore::new(dir.clone(), start.state.joined_with);
     let (driver, node) = Driver::new(start.config, start.identity, start.state.saved, start.settings)?;
-    let (store, confirmed) = FileStore::new(dir.clone(), join);
     let listener = control_socket::listen(&dir)?;
-    if join.is_some_and(|join| !join.confirmed) {
-        tokio::spawn(confirm(driver.events(), dir, confirmed));
-    }
     let mut running = tokio::spawn(driver.store(store).run());
     tokio::spawn(ControlServer { node: node.clone(), listen }.run(listener));
     tell_systemd(Moment::Ready);
@@ -69,21 +60,8 @@ fn tell_start(dir: &StateDir, start: &Start) {
         let path = dir.state();
         tracing::warn!("there is no {}: starting with the peers of the configuration only", path.display());
     }
-    if start.state.join.is_some_and(|join| !join.confirmed) {
+    if start.state.join_is_open(&start.identity.public_key()) {
         tracing::warn!("the cluster has not confirmed this node yet: if no peer answers, run dddns join once more");
-    }
-}
-
-/// Notes that a join is complete, once a member answers.
-async fn confirm(mut events: Events, dir: StateDir, confirmed: Arc<AtomicBool>) {
-    while let Some(event) = events.next().await {
-        if matches!(event, Event::PeerUp { .. }) {
-            confirmed.store(true, Ordering::Relaxed);
-            if let Err(error) = state_file::confirm_join(&dir.state()) {
-                tracing::warn!("{error}");
-            }
-            return;
-        }
     }
 }
 

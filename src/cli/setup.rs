@@ -1,14 +1,15 @@
 //! What `init` and `join` have in common: a state directory with a key and a configuration, nothing overwritten.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::Path;
 
 use crate::auth::identity::Identity;
 use crate::cli::args::Global;
 use crate::cli::failure::{Exit, Failure};
 use crate::daemon::config_file::{self, ConfigFile};
+use crate::daemon::file_store::NewConfig;
 use crate::daemon::state_dir::{Lock, StateDir};
-use crate::daemon::{config_template, control_socket, host_name, key_file, private_file};
+use crate::daemon::{config_template, control_socket, host_name, key_file};
 use crate::driver::clock;
 use crate::wire::name::Name;
 
@@ -33,14 +34,9 @@ pub(super) struct Setup {
     pub(super) identity: Identity,
     /// The configuration: read, or as it will be written.
     pub(super) config: ConfigFile,
-    new_config: Option<NewConfig>,
+    /// The file for the configuration, if there was none.
+    pub(super) new_config: Option<NewConfig>,
     _lock: Lock,
-}
-
-#[derive(Debug)]
-struct NewConfig {
-    path: PathBuf,
-    text: String,
 }
 
 impl Setup {
@@ -55,6 +51,7 @@ impl Setup {
         if let Some(present) = &present {
             refuse_contradiction(args, present, &path)?;
         }
+        refuse_missing_folder(&path)?;
         let identity = identity(&dir)?;
         let (config, new_config) = match present {
             Some(config) => (config, None),
@@ -67,18 +64,10 @@ impl Setup {
         };
         Ok(Self { dir, identity, config, new_config, _lock: lock })
     }
-
-    /// Writes the configuration if there was none.
-    pub(super) fn write_config(&mut self) -> Result<(), Failure> {
-        if let Some(NewConfig { path, text }) = self.new_config.take() {
-            private_file::replace(&path, text.as_bytes())?;
-        }
-        Ok(())
-    }
 }
 
 /// A configuration that is there is not changed, so flags may only say what it says.
-fn refuse_contradiction(args: &NodeArgs, present: &ConfigFile, path: &std::path::Path) -> Result<(), Failure> {
+fn refuse_contradiction(args: &NodeArgs, present: &ConfigFile, path: &Path) -> Result<(), Failure> {
     let name = args.name.is_some() && args.name != present.name.as_ref().map(|set| set.value);
     let listen = !args.listen.is_empty() && args.listen != present.listen();
     let flag = match (name, listen) {
@@ -91,6 +80,17 @@ fn refuse_contradiction(args: &NodeArgs, present: &ConfigFile, path: &std::path:
         Exit::Failed,
         format!("{path} is there already and says otherwise: change it there, or leave {flag} out"),
     ))
+}
+
+/// A file that is to be made later needs its folder: better said now than after the cluster has been asked.
+fn refuse_missing_folder(path: &Path) -> Result<(), Failure> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    match folder {
+        Some(folder) if !folder.is_dir() => {
+            Err(Failure::new(Exit::Failed, format!("there is no folder {}: make it first", folder.display())))
+        }
+        Some(_) | None => Ok(()),
+    }
 }
 
 fn identity(dir: &StateDir) -> Result<Identity, Failure> {

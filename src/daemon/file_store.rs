@@ -1,49 +1,68 @@
 //! What the driver stores, stored in the state directory.
 
 use std::io;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::path::PathBuf;
 
 use crate::config::Cluster;
+use crate::daemon::private_file::{self, WriteError};
 use crate::daemon::state_dir::StateDir;
-use crate::daemon::state_file::{Join, State};
+use crate::daemon::state_file::State;
 use crate::daemon::{key_file, state_file};
 use crate::driver::Store;
 use crate::node::saved::Saved;
 use crate::wire::id::InviteId;
 
-/// Writes `state.json` and, when the node is admitted to a cluster, `cluster.key`.
+/// Writes `state.json` and, when the node is admitted to a cluster, its configuration and `cluster.key`.
 #[derive(Debug)]
 pub(crate) struct FileStore {
     dir: StateDir,
-    invite: Option<InviteId>,
-    confirmed: Arc<AtomicBool>,
+    joined_with: Option<InviteId>,
+    new_config: Option<NewConfig>,
+}
+
+/// A configuration file that is to be made.
+#[derive(Clone, Debug)]
+pub(crate) struct NewConfig {
+    /// Where.
+    pub(crate) path: PathBuf,
+    /// What is to be in it.
+    pub(crate) text: String,
+}
+
+impl NewConfig {
+    /// Makes the file.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub(crate) fn write(&self) -> Result<(), WriteError> {
+        private_file::replace(&self.path, self.text.as_bytes())
+    }
 }
 
 impl FileStore {
-    /// A store for a node that came, or is about to come, into its cluster in this way. The flag says that a member
-    /// has answered since; it may be set while the node runs.
-    pub(crate) fn new(dir: StateDir, join: Option<Join>) -> (Self, Arc<AtomicBool>) {
-        let confirmed = Arc::new(AtomicBool::new(join.is_some_and(|join| join.confirmed)));
-        let store = Self { dir, invite: join.map(|join| join.invite), confirmed: Arc::clone(&confirmed) };
-        (store, confirmed)
+    /// A store for a node that came, or is about to come, into its cluster with this invite.
+    pub(crate) fn new(dir: StateDir, joined_with: Option<InviteId>) -> Self {
+        Self { dir, joined_with, new_config: None }
     }
 
-    fn join(&self) -> Option<Join> {
-        self.invite.map(|invite| Join { invite, confirmed: self.confirmed.load(Ordering::Relaxed) })
+    /// The same store, which also makes a configuration file once the node is admitted.
+    pub(crate) fn with_config(self, new_config: Option<NewConfig>) -> Self {
+        Self { new_config, ..self }
     }
 }
 
 impl Store for FileStore {
-    /// The state goes first: it says that the join is not confirmed, so a crash between the two writes leaves a node
-    /// that may join with the same token.
+    /// The cluster's key goes last: a node that is cut short before it can join with the same token.
     fn joined(&mut self, cluster: &Cluster, saved: &Saved) -> io::Result<()> {
+        if let Some(config) = &self.new_config {
+            config.write()?;
+        }
         self.save(saved)?;
         Ok(key_file::write_cluster(&self.dir.cluster_key(), cluster)?)
     }
 
     fn save(&mut self, saved: &Saved) -> io::Result<()> {
-        let state = State { saved: saved.clone(), join: self.join() };
+        let state = State { saved: saved.clone(), joined_with: self.joined_with };
         Ok(state_file::write(&self.dir.state(), &state)?)
     }
 }
@@ -55,20 +74,17 @@ mod tests {
     use crate::wire::id::ClusterId;
 
     #[test]
-    fn a_join_is_open_until_a_member_has_answered() {
+    fn a_join_leaves_the_cluster_the_invite_and_the_configuration() {
         let parent = tempfile::tempdir().unwrap();
         let dir = StateDir::locate(Some(parent.path().to_owned())).unwrap();
-        let invite = InviteId([4; 8]);
-        let (mut store, confirmed) = FileStore::new(dir.clone(), Some(Join { invite, confirmed: false }));
+        let config = NewConfig { path: dir.config(), text: "name = \"attic\"".to_owned() };
+        let mut store = FileStore::new(dir.clone(), Some(InviteId([4; 8]))).with_config(Some(config));
         let cluster = Cluster { id: ClusterId([1; 16]), key: ClusterKey([2; 32]) };
 
         store.joined(&cluster, &Saved::default()).unwrap();
         assert_eq!(key_file::read_cluster(&dir.cluster_key()).unwrap(), Some(cluster));
-        let join = || state_file::read(&dir.state()).unwrap().unwrap().join;
-        assert_eq!(join(), Some(Join { invite, confirmed: false }));
-
-        confirmed.store(true, Ordering::Relaxed);
-        store.save(&Saved::default()).unwrap();
-        assert_eq!(join(), Some(Join { invite, confirmed: true }));
+        let state = state_file::read(&dir.state()).unwrap().unwrap();
+        assert_eq!(state, State { saved: Saved::default(), joined_with: Some(InviteId([4; 8])) });
+        assert_eq!(std::fs::read_to_string(dir.config()).unwrap(), "name = \"attic\"");
     }
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::daemon::private_file::{self, ReadError, WriteError};
 use crate::node::saved::{Saved, SavedAddress, SavedInvite};
 use crate::wire::address::Address;
-use crate::wire::id::{InviteId, from_base32, to_base32};
+use crate::wire::id::{InviteId, NodeId, PublicKey, from_base32, to_base32};
 use crate::wire::record::{MemberRecord, MemberState};
 
 /// The name of the format and its version. Another version is never read as this one, and never overwritten.
@@ -18,18 +18,19 @@ const SCHEMA: &str = "dddns.state/1";
 pub(crate) struct State {
     /// What the core saves.
     pub(crate) saved: Saved,
-    /// How the node came into its cluster; `None` if it made it, or was set up by hand.
-    pub(crate) join: Option<Join>,
+    /// With which invite the node came into its cluster; `None` if it made it, or was set up by hand.
+    pub(crate) joined_with: Option<InviteId>,
 }
 
-/// A join by invite.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Join {
-    /// With which invite.
-    pub(crate) invite: InviteId,
-    /// Whether a member has answered since. Until then the cluster may not know the node, and the same token may be
-    /// used again.
-    pub(crate) confirmed: bool,
+impl State {
+    /// Whether the node joined by invite and no other member has told it yet that it is a member. Its cluster may not
+    /// know it then, and the same token may be used again.
+    pub(crate) fn join_is_open(&self, own: &PublicKey) -> bool {
+        let admitted = |record: &MemberRecord| {
+            record.public_key == *own && record.admitted_by != NodeId::NONE && record.admitted_by != record.id()
+        };
+        self.joined_with.is_some() && !self.saved.members.iter().any(admitted)
+    }
 }
 
 /// Reads the file; `None` if there is none.
@@ -48,28 +49,6 @@ pub(crate) fn read(path: &Path) -> Result<Option<State>, StateFileError> {
 /// It cannot be written; the old one is still there.
 pub(crate) fn write(path: &Path, state: &State) -> Result<(), WriteError> {
     private_file::replace(path, print(state).as_bytes())
-}
-
-/// Notes that a member has answered since the node joined.
-///
-/// # Errors
-/// The file cannot be read or written.
-pub(crate) fn confirm_join(path: &Path) -> Result<(), ConfirmError> {
-    let Some(mut state) = read(path)? else { return Ok(()) };
-    let Some(join) = &mut state.join else { return Ok(()) };
-    join.confirmed = true;
-    Ok(write(path, &state)?)
-}
-
-/// Why it was not noted that a join is complete.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum ConfirmError {
-    /// The file cannot be read.
-    #[error(transparent)]
-    Read(#[from] StateFileError),
-    /// The file cannot be written.
-    #[error(transparent)]
-    Write(#[from] WriteError),
 }
 
 /// Why there is no state to start from.
@@ -113,7 +92,7 @@ struct File {
     addresses: Vec<Seen>,
     own: Vec<String>,
     invites: Vec<Invite>,
-    join: Option<JoinEntry>,
+    joined_with: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -151,13 +130,6 @@ struct Invite {
     used: bool,
 }
 
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct JoinEntry {
-    invite: String,
-    confirmed: bool,
-}
-
 fn print(state: &State) -> String {
     let file = File {
         schema: SCHEMA.to_owned(),
@@ -165,7 +137,7 @@ fn print(state: &State) -> String {
         addresses: state.saved.addresses.iter().map(print_seen).collect(),
         own: state.saved.own.iter().map(Address::to_string).collect(),
         invites: state.saved.invites.iter().map(print_invite).collect(),
-        join: state.join.map(|join| JoinEntry { invite: join.invite.to_string(), confirmed: join.confirmed }),
+        joined_with: state.joined_with.map(|invite| invite.to_string()),
     };
     let mut text = serde_json::to_string_pretty(&file).expect("strings and numbers are always JSON");
     text.push('\n');
@@ -216,11 +188,9 @@ fn parse(text: &str) -> Result<State, Refused> {
         own: all(&file.own, "own", |text| parse_address(text))?,
         invites: all(&file.invites, "invites", parse_invite)?,
     };
-    let join = match &file.join {
-        Some(join) => Some(parse_join(join).ok_or_else(|| Refused::Damaged("join is not valid".to_owned()))?),
-        None => None,
-    };
-    Ok(State { saved, join })
+    let refused = |_| Refused::Damaged("joined_with is not valid".to_owned());
+    let joined_with = file.joined_with.map(|invite| invite.parse().map_err(refused)).transpose()?;
+    Ok(State { saved, joined_with })
 }
 
 /// Every entry of a list, or which entry of which list is not valid.
@@ -261,14 +231,9 @@ fn parse_invite(invite: &Invite) -> Option<SavedInvite> {
     })
 }
 
-fn parse_join(join: &JoinEntry) -> Option<Join> {
-    Some(Join { invite: join.invite.parse().ok()?, confirmed: join.confirmed })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::id::{NodeId, PublicKey};
 
     fn state() -> State {
         let address = parse_address("[2001:db8::7]:7733").unwrap();
@@ -287,7 +252,7 @@ mod tests {
                 own: vec![address, parse_address("192.0.2.7:7733").unwrap()],
                 invites: vec![SavedInvite { id: InviteId([1; 8]), hash: [2; 32], expiry: 9, used: true }],
             },
-            join: Some(Join { invite: InviteId([8; 8]), confirmed: false }),
+            joined_with: Some(InviteId([8; 8])),
         }
     }
 
@@ -299,13 +264,18 @@ mod tests {
     }
 
     #[test]
-    fn a_join_is_noted_as_complete_and_nothing_else_changes() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("state.json");
-        write(&path, &state()).unwrap();
-        confirm_join(&path).unwrap();
-        let join = Some(Join { invite: InviteId([8; 8]), confirmed: true });
-        assert_eq!(read(&path).unwrap(), Some(State { join, ..state() }));
+    fn a_join_is_open_until_another_member_tells_the_node_of_its_admission() {
+        let state = state();
+        let [member, removed] = state.saved.members.as_slice() else { panic!("the state has two records") };
+        assert!(!state.join_is_open(&member.public_key));
+        assert!(!state.join_is_open(&removed.public_key));
+        assert!(state.join_is_open(&PublicKey([7; 32])));
+
+        let mut alone = state.clone();
+        alone.saved.members[0].admitted_by = member.id();
+        assert!(alone.join_is_open(&member.public_key), "its own word does not count");
+        alone.joined_with = None;
+        assert!(!alone.join_is_open(&member.public_key), "it did not join by invite");
     }
 
     #[test]
@@ -329,7 +299,7 @@ mod tests {
     fn a_wrong_entry_is_named() {
         let text = print(&state()).replace("192.0.2.7:7733", "0.0.0.0:7733");
         assert_eq!(parse(&text), Err(Refused::Damaged("entry 1 of own is not valid".to_owned())));
-        let text = print(&state()).replace("\"join\"", "\"joined\"");
+        let text = print(&state()).replace("\"joined_with\"", "\"join\"");
         assert!(matches!(parse(&text), Err(Refused::Damaged(_))));
     }
 
