@@ -219,6 +219,7 @@ impl Node {
         self.add_link(now, pending.peer);
         let slot = self.links.slot(id).ok_or(Discard::NotAMember)?;
         self.install(now, slot, pending.session, pending.created);
+        self.estimate_rtt(now, slot, pending.created);
         self.validated(now, slot, pending.address);
         Ok(slot)
     }
@@ -247,11 +248,19 @@ impl Node {
         link.attempt = None;
         let session = Session::new(keys, response.receiver, response.sender, payload.clock_ms, now);
         self.install(now, slot, Box::new(session), began);
+        self.estimate_rtt(now, slot, began);
         self.arrived(now, slot, from, known);
         self.reflected(now, slot, payload.observed);
         // The datagram that confirms the session, and asks for the list of members if it differs.
         self.send_heartbeat(now, slot);
         Ok(())
+    }
+
+    /// A handshake is one round trip, or more if something was lost: good enough until a heartbeat is acknowledged.
+    pub(super) fn estimate_rtt(&mut self, now: Instant, slot: Slot, began: Instant) {
+        if let Some(link) = self.links.get_mut(slot) {
+            link.rtt.get_or_insert(now.saturating_duration_since(began));
+        }
     }
 
     /// A response came from `from`. Where the initiation had gone there, the address has proved itself; elsewhere

@@ -100,13 +100,15 @@ impl Node {
         let cluster = Cluster { id: payload.cluster_id, key: ClusterKey(payload.cluster_key) };
         self.cluster = Some(cluster.clone());
         if let Some(record) = provisional(inviter) {
-            self.take_record(now, &record);
+            self.members.merge(&record);
+            self.add_link(now, inviter);
         }
         let slot = self.links.slot(NodeId::from(&inviter)).ok_or(Discard::Handshake)?;
         // To be stored before the confirmation below burns the invite.
         self.outbox.event(Event::Joined { cluster });
         let session = Session::new(keys, response.receiver, response.sender, payload.clock_ms, now);
         self.install(now, slot, Box::new(session), began);
+        self.estimate_rtt(now, slot, began);
         self.arrived(now, slot, from, known);
         self.reflected(now, slot, payload.observed);
         self.send_heartbeat(now, slot);

@@ -86,7 +86,7 @@ impl Node {
             Merge::Noted => {}
             Merge::Added | Merge::Changed => {
                 self.add_link(now, record.public_key);
-                if let Some(peer) = self.who(id) {
+                if let Some(peer) = self.who(id).filter(|_| id != self.id) {
                     self.outbox.event(Event::MemberAdded { peer });
                 }
             }
