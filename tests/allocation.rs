@@ -164,7 +164,7 @@ fn valid(kind: Kind) -> &'static [&'static [u8]] {
     }
 }
 
-/// One record: key and admitter of ones, epoch, member, revision, the name "a".
+/// One record: key and admitter, admission, member, revision, the name "a".
 const RECORD: [u8; 123] = {
     let mut body = [0; 123];
     body[0] = 1;

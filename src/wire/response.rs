@@ -254,12 +254,12 @@ mod tests {
     }
 
     #[test]
-    fn there_are_five_verdicts() {
+    fn there_are_four_verdicts() {
         for byte in 0..=255 {
             let mut bytes = payload(Verdict::Accepted, 0).to_bytes();
             bytes[0] = byte;
             let read = ResponsePayload::from_bytes(Mode::Member, &bytes);
-            if byte < 5 {
+            if byte < 4 {
                 assert_eq!(read.unwrap().to_bytes(), bytes);
             } else {
                 assert_eq!(read, Err(DecodeError::Verdict));
