@@ -62,7 +62,8 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
     if args.qr {
         let code = QrCode::new(&invite.token)
             .map_err(|error| Failure::new(Exit::Failed, format!("the token makes no QR code: {error}")))?;
-        global.hint(&code.render::<Dense1x2>().quiet_zone(true).build());
+        let picture = code.render::<Dense1x2>().quiet_zone(true).build();
+        writeln!(std::io::stderr().lock(), "{picture}")?;
     }
     global.hint(&format!(
         "Valid for one node until {}. There:  dddns join TOKEN && dddns run\nWhoever has the token can join: send it by a channel you trust.",

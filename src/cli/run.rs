@@ -25,8 +25,9 @@ const GRACE: Duration = Duration::from_secs(5);
 pub(super) fn run(global: &Global) -> Result<Exit, Failure> {
     log::start(global, LevelFilter::INFO);
     let dir = global.state_dir()?;
+    // Where nothing is, nothing is made.
+    let _lock = if dir.path().is_dir() { Some(dir.lock()?) } else { None };
     let start = Start::load(&dir, global.config().as_deref())?;
-    let _lock = dir.lock()?;
     let runtime = node_client::runtime()?;
     let ended = runtime.block_on(serve(dir, start));
     // A look-up of a host name may be under way, and nobody waits for its answer.

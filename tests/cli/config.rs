@@ -1,0 +1,53 @@
+//! `dddns config`, and what the other commands make of a configuration.
+
+use std::fs;
+
+use crate::machine::Machine;
+
+#[test]
+fn mistakes_are_shown_with_file_line_and_column() {
+    let machine = Machine::set_up("garage");
+    let path = machine.file("dddns.toml");
+    for (text, saying) in [
+        ("name = \"garage\"\n\nlistne = []\n", ":3:1: unknown key `listne`: did you mean `listen`?"),
+        ("heartbeat = \"2m\"\n", ":1:13: heartbeat must be from 1s to 60s"),
+        ("name = \"garage\n", ":1:15: "),
+    ] {
+        fs::write(&path, text).unwrap();
+        let saying = format!("{}{saying}", path.display());
+        for command in [&["config", "check"][..], &["config", "show"], &["run"]] {
+            let ended = machine.dddns(command).with(1).saying(&[&saying]);
+            assert_eq!(ended.stderr.lines().count(), 1, "one line says it: {}", ended.stderr);
+        }
+    }
+}
+
+#[test]
+fn a_configuration_can_be_named_and_must_then_be_there() {
+    let machine = Machine::set_up("garage");
+    let named = machine.file("other.toml");
+    let named = named.to_str().unwrap();
+    machine.dddns(&["--config", named, "config", "check"]).with(1).saying(&["no configuration file", named]);
+    machine.dddns(&["--config", named, "run"]).with(1).saying(&["no configuration file", named]);
+    fs::write(named, "name = \"cellar\"\n").unwrap();
+    assert!(machine.dddns(&["--config", named, "config", "check"]).with(0).stdout.contains("no mistakes"));
+    let shown = machine.dddns(&["config", "show", "--config", named]).with(0).stdout;
+    assert!(shown.contains("name = \"cellar\"  # other.toml:1\n"), "{shown}");
+    assert!(shown.contains("heartbeat = \"10s\"  # default\n"), "{shown}");
+}
+
+#[test]
+fn checking_needs_a_file_and_showing_does_not() {
+    let machine = Machine::new();
+    machine.dddns(&["config", "check"]).with(1).saying(&["dddns init"]);
+    assert!(machine.dddns(&["config", "show"]).with(0).stdout.contains("listen = [\"[::]:7733\"]  # default"));
+}
+
+#[test]
+fn an_address_to_listen_at_that_is_taken_is_named() {
+    let machine = Machine::set_up("garage");
+    let _taken = std::net::UdpSocket::bind(machine.listen).unwrap();
+    let address = machine.listen.to_string();
+    let ended = machine.dddns(&["run"]).with(1).saying(&["cannot listen on", &address]);
+    assert!(ended.stderr.contains("stop it, or listen on another port"), "{}", ended.stderr);
+}

@@ -1,0 +1,72 @@
+//! What a node does with files that it cannot trust: it says so, and leaves them alone.
+
+use std::fs;
+
+use crate::machine::Machine;
+
+fn refused(machine: &Machine, name: &str, content: &str, saying: &[&str]) {
+    fs::write(machine.file(name), content).unwrap();
+    let path = machine.file(name);
+    let path = path.to_str().unwrap();
+    let texts: Vec<&str> = [path].iter().chain(saying).copied().collect();
+    machine.dddns(&["run"]).with(1).saying(&texts);
+    assert_eq!(fs::read_to_string(machine.file(name)).unwrap(), content, "{name} was touched");
+}
+
+#[test]
+fn a_state_file_that_is_not_understood_stops_the_node_and_is_left_alone() {
+    let machine = Machine::set_up("garage");
+    let whole = fs::read_to_string(machine.file("state.json")).unwrap();
+    let torn = &whole[..whole.len() / 2];
+    refused(&machine, "state.json", torn, &["is damaged", "mv "]);
+    refused(&machine, "state.json", "", &["is damaged", "mv "]);
+    refused(&machine, "state.json", "{\"schema\": \"dddns.state/2\"}", &["written by a newer dddns"]);
+    refused(&machine, "state.json", "{\"what\": \"ever\"}", &["not a state file of dddns"]);
+    // `join` must not touch it either.
+    machine.dddns(&["init"]).with(1);
+    assert_eq!(fs::read_to_string(machine.file("state.json")).unwrap(), "{\"what\": \"ever\"}");
+}
+
+#[test]
+fn key_files_that_hold_no_key_stop_the_node() {
+    let machine = Machine::set_up("garage");
+    let key = fs::read_to_string(machine.file("cluster.key")).unwrap();
+    refused(&machine, "cluster.key", &key[..key.len() - 5], &["holds no key"]);
+    refused(&machine, "cluster.key", "dddns-cluster-2 x y\n", &["newer dddns"]);
+    fs::write(machine.file("cluster.key"), key).unwrap();
+    refused(&machine, "node.key", "", &["holds no key"]);
+}
+
+#[test]
+fn a_key_that_is_missing_is_never_made_by_run() {
+    let machine = Machine::set_up("garage");
+    for name in ["cluster.key", "node.key"] {
+        fs::remove_file(machine.file(name)).unwrap();
+        machine.dddns(&["run"]).with(1).saying(&["no node in"]);
+        assert!(!machine.file(name).exists());
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn files_that_others_may_read_stop_the_node() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let machine = Machine::set_up("garage");
+    for name in ["node.key", "cluster.key", "state.json"] {
+        let set = |mode| fs::set_permissions(machine.file(name), fs::Permissions::from_mode(mode)).unwrap();
+        set(0o640);
+        let chmod = format!("chmod 600 {}", machine.file(name).display());
+        machine.dddns(&["run"]).with(1).saying(&["mode 0640", &chmod]);
+        set(0o600);
+    }
+}
+
+#[test]
+fn a_node_whose_state_is_lost_starts_and_says_so() {
+    let machine = Machine::set_up("garage");
+    fs::remove_file(machine.file("state.json")).unwrap();
+    let running = machine.start();
+    assert!(machine.log().contains("there is no") && machine.log().contains("state.json"), "{}", machine.log());
+    drop(running);
+}

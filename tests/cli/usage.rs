@@ -1,0 +1,116 @@
+//! The command line itself, and commands that need a node where none runs.
+
+use std::io::Write;
+use std::process::Stdio;
+
+use crate::machine::{Machine, bare, run};
+
+#[test]
+fn wrong_usage_ends_with_2_and_says_how_it_is_right() {
+    let machine = Machine::new();
+    for args in [
+        &["--frobnicate"][..],
+        &["frobnicate"],
+        &["join"],
+        &["config"],
+        &["addr", "-4", "-6"],
+        &["status", "extra"],
+        &["-v", "-q", "status"],
+        &["--color", "sometimes", "status"],
+        &["init", "--name", "two words"],
+        &["init", "--listen", "7733"],
+        &["init", "--listen", "0.0.0.0:0"],
+        &["invite", "--ttl", "1"],
+        &["invite", "--address", "garage.example.net"],
+    ] {
+        machine.dddns(args).with(2).saying(&["--help"]);
+    }
+    assert!(!machine.dir().exists(), "wrong usage makes nothing");
+    machine.dddns(&[]).with(2).saying(&["Usage:", "init", "First steps"]);
+}
+
+#[test]
+fn help_and_version_are_results() {
+    let machine = Machine::new();
+    for args in [&["--help"][..], &["help", "join"], &["run", "--help"], &["--version"]] {
+        let ended = machine.dddns(args).with(0);
+        assert!(!ended.stdout.is_empty() && ended.stderr.is_empty(), "{args:?}: {ended:?}");
+    }
+}
+
+#[test]
+fn without_a_running_node_commands_end_with_4() {
+    let nothing = Machine::new();
+    let stopped = Machine::set_up("garage");
+    for machine in [&nothing, &stopped] {
+        for args in [&["status"][..], &["status", "--json"], &["addr"], &["addr", "attic"], &["events"], &["invite"]] {
+            machine.dddns(args).with(4).saying(&["no node runs on", "dddns run"]);
+        }
+    }
+}
+
+#[test]
+fn a_node_that_is_not_set_up_does_not_run() {
+    let machine = Machine::new();
+    machine.dddns(&["run"]).with(1).saying(&["dddns init", "dddns join"]);
+    assert!(!machine.dir().exists());
+}
+
+#[test]
+fn flag_beats_environment_beats_systemd() {
+    let machine = Machine::new();
+    let home = tempfile::tempdir().unwrap();
+    let path = |name: &str| home.path().join(name);
+    let show = |flag: bool, environment: bool| {
+        let mut command = bare(home.path());
+        command.env("STATE_DIRECTORY", path("systemd"));
+        if environment {
+            command.env("DDDNS_STATE_DIR", path("environment"));
+        }
+        if flag {
+            command.arg("--state-dir").arg(path("flag"));
+        }
+        command.arg("status");
+        run(command, "").with(4).stderr
+    };
+    assert!(show(false, false).contains("systemd"));
+    assert!(show(false, true).contains("environment"));
+    assert!(show(true, true).contains("flag"));
+    drop(machine);
+}
+
+#[test]
+fn output_that_nobody_takes_any_more_is_no_failure() {
+    let machine = Machine::set_up("garage");
+    let mut child = machine
+        .command(&["decode", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // The reader is gone before the program has anything to say.
+    drop(child.stdout.take());
+    child.stdin.take().unwrap().write_all(b"d110").unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), &b""[..]));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn output_that_cannot_be_written_is_a_failure() {
+    let machine = Machine::new();
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let output = machine.command(&["decode", "d110"]).stdout(full).stderr(Stdio::piped()).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("cannot write to standard output"));
+}
+
+#[test]
+fn color_is_there_when_it_is_asked_for() {
+    let machine = Machine::new();
+    let color = |args: &[&str]| machine.dddns(args).with(1).stdout.contains("\x1b[");
+    assert!(!color(&["decode", "d110"]));
+    assert!(color(&["--color", "always", "decode", "d110"]));
+    assert!(!color(&["--color", "never", "decode", "d110"]));
+}
