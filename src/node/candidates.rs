@@ -13,6 +13,9 @@ pub(crate) const MAX: usize = 8;
 pub(crate) const PROBES: u8 = 3;
 /// The time between two probes of one candidate. Spec: `PROBE_INTERVAL`.
 pub(crate) const INTERVAL: Duration = Duration::from_millis(500);
+/// Between the first probes of addresses that were named together, the likeliest first: with many peers missing, the
+/// likeliest address of each comes before the others. Spec: `PROBE_STAGGER`.
+pub(crate) const STAGGER: Duration = Duration::from_millis(50);
 
 /// The candidate addresses of one peer, newest claim last.
 #[derive(Debug, Default)]
@@ -89,5 +92,92 @@ pub(crate) fn acceptable(address: Address, via: Option<Address>) -> bool {
     match address.ip() {
         IpAddr::V4(ip) => !ip.is_multicast() && !ip.is_broadcast() && ip.octets()[0] != 0,
         IpAddr::V6(ip) => !ip.is_multicast(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> Address {
+        text.parse::<std::net::SocketAddr>().unwrap().try_into().unwrap()
+    }
+
+    fn host(n: u8) -> Address {
+        at(&format!("192.0.2.{n}:7733"))
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "an Instant can only be had from the clock")]
+    fn start() -> Instant {
+        Instant::now()
+    }
+
+    #[test]
+    fn a_candidate_is_probed_three_times_and_then_dropped() {
+        let mut now = start();
+        let mut candidates = Candidates::default();
+        candidates.add(host(1), [1; 8], now);
+        for n in 1..=PROBES {
+            assert_eq!(candidates.next_probe(now).map(|probed| probed.probes), Some(n));
+            assert!(candidates.next_probe(now).is_none(), "not before its interval is over");
+            now += INTERVAL;
+        }
+        assert_eq!(candidates.len(), 1, "the last probe has its time too");
+        assert!(candidates.next_probe(now).is_none());
+        assert_eq!((candidates.len(), candidates.due()), (0, None));
+    }
+
+    #[test]
+    fn a_repeated_claim_does_not_begin_anew() {
+        let now = start();
+        let mut candidates = Candidates::default();
+        candidates.add(host(1), [1; 8], now);
+        candidates.next_probe(now);
+        candidates.add(host(1), [2; 8], now);
+        assert!(candidates.next_probe(now).is_none());
+        assert_eq!((candidates.answered([1; 8]), candidates.answered([2; 8])), (Some(host(1)), None));
+    }
+
+    #[test]
+    fn the_most_tried_one_makes_room() {
+        let now = start();
+        let mut candidates = Candidates::default();
+        for n in 1..=8 {
+            candidates.add(host(n), [n; 8], now);
+        }
+        assert_eq!(candidates.next_probe(now).map(|probed| probed.address), Some(host(1)));
+        candidates.add(host(9), [9; 8], now);
+        assert_eq!(candidates.len(), MAX);
+        let left: Vec<Address> =
+            std::iter::from_fn(|| candidates.next_probe(now).map(|probed| probed.address)).collect();
+        assert_eq!(left, (2..=9).map(host).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn only_a_challenge_that_was_sent_can_be_answered() {
+        let now = start();
+        let mut candidates = Candidates::default();
+        candidates.add(host(1), [1; 8], now);
+        assert_eq!(candidates.answered([1; 8]), None);
+        candidates.next_probe(now);
+        assert_eq!(candidates.answered([1; 8]), Some(host(1)));
+        candidates.clear();
+        assert_eq!(candidates.answered([1; 8]), None);
+    }
+
+    #[test]
+    fn what_nobody_can_be_at_is_refused() {
+        let via = Some(at("192.0.2.1:1"));
+        for never in ["0.1.2.3:1", "224.0.0.1:1", "239.255.255.255:1", "255.255.255.255:1", "[ff02::1]:1"] {
+            assert!(!acceptable(at(never), via) && !acceptable(at(never), None), "{never}");
+        }
+        for local in ["127.0.0.1:1", "[::1]:1", "169.254.1.1:1", "[fe80::1]:1"] {
+            assert!(!acceptable(at(local), via), "{local} by way of the world");
+            assert!(acceptable(at(local), Some(at(local))) && acceptable(at(local), None), "{local}");
+        }
+        assert!(!acceptable(at("127.0.0.1:1"), Some(at("169.254.1.1:1"))));
+        for fine in ["198.51.100.1:1", "10.0.0.1:1", "100.64.0.1:1", "[2001:db8::1]:1", "[fd00::1]:1"] {
+            assert!(acceptable(at(fine), via), "{fine}");
+        }
     }
 }

@@ -52,7 +52,7 @@ impl Node {
         let unix = self.unix(now).as_secs();
         let id = InviteId(self.drbg.array());
         let inviter = self.identity.public_key();
-        let token = Token::new(id, self.drbg.array(), inviter, unix + ttl.as_secs(), &reachable)
+        let token = Token::new(id, self.drbg.array(), inviter, unix.saturating_add(ttl.as_secs()), &reachable)
             .map_err(|_| CommandError::TooManyAddresses)?;
         let invite = SavedInvite { id, hash: token.psk_hash(), expiry: token.expiry(), used: false };
         if !self.invites.add(invite, unix) {

@@ -81,7 +81,8 @@ pub enum Event {
         /// The cluster.
         cluster: Cluster,
     },
-    /// The cluster refused this node, for a reason that the inviter signed.
+    /// The cluster refused this node, for a reason that the inviter signed. After [`Event::Joined`] it means that another
+    /// node with the same invite was faster: what was stored then is to be deleted.
     JoinRefused {
         /// Why.
         reason: Refusal,

@@ -32,7 +32,7 @@ const REKEY: Duration = Duration::from_secs(3600);
 /// How long after a failed re-handshake the next one is begun. Spec: `REKEY_RETRY`.
 const REKEY_RETRY: Duration = Duration::from_secs(60);
 /// How long the session before the present one is received with. Spec: `PREVIOUS`.
-const PREVIOUS: Duration = Duration::from_secs(30);
+pub(super) const PREVIOUS: Duration = Duration::from_secs(30);
 
 impl Node {
     /// Sends an initiation to an address of a peer; one attempt may try several.
@@ -90,8 +90,11 @@ impl Node {
 
     /// The session is old: makes a new one, while the old one goes on.
     pub(super) fn rekey(&mut self, now: Instant, slot: Slot) {
-        let Some(current) = self.links.get(slot).and_then(|link| link.path.current()) else { return };
-        self.initiate(now, slot, current);
+        let Some(link) = self.links.get(slot) else { return };
+        // A peer that does not answer gets handshakes enough from those who look for it.
+        if let Some(current) = link.path.current().filter(|_| link.is_up()) {
+            self.initiate(now, slot, current);
+        }
         let retry = self.jitter.spread(REKEY_RETRY, 100..=200);
         self.arm(slot, LinkTimer::Rekey, now + retry);
     }
@@ -244,12 +247,12 @@ impl Node {
         if payload.verdict != Verdict::Accepted {
             return Err(Discard::Handshake);
         }
-        let (began, known) = (attempt.began, attempt.sent_to.contains(&from));
+        let (began, sent_to) = (attempt.began, std::mem::take(&mut attempt.sent_to));
         link.attempt = None;
         let session = Session::new(keys, response.receiver, response.sender, payload.clock_ms, now);
         self.install(now, slot, Box::new(session), began);
         self.estimate_rtt(now, slot, began);
-        self.arrived(now, slot, from, known);
+        self.arrived(now, slot, from, &sent_to);
         self.reflected(now, slot, payload.observed);
         // The datagram that confirms the session, and asks for the list of members if it differs.
         self.send_heartbeat(now, slot);
@@ -264,12 +267,13 @@ impl Node {
     }
 
     /// A response came from `from`. Where the initiation had gone there, the address has proved itself; elsewhere
-    /// somebody may have forwarded it, and the address is tried like any other.
-    pub(super) fn arrived(&mut self, now: Instant, slot: Slot, from: Address, known: bool) {
-        if known {
+    /// somebody may have forwarded it: the address is tried like any other, and so are those that the initiation went to.
+    pub(super) fn arrived(&mut self, now: Instant, slot: Slot, from: Address, sent_to: &[Address]) {
+        if sent_to.contains(&from) {
             self.validated(now, slot, from);
             return;
         }
+        self.add_hearsay(now, slot, sent_to, None);
         if let Some(link) = self.links.get_mut(slot) {
             let start = super::paths::trial_start(&mut self.drbg, link.rtt);
             link.path.observe(now, from, Response::LEN, start);

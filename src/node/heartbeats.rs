@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use crate::node::Node;
 use crate::node::link::Outstanding;
 use crate::node::links::Slot;
+use crate::node::pending;
 use crate::node::receive::Arrival;
 use crate::node::status::PeerState;
 use crate::node::timer::{LinkTimer, NodeTimer};
@@ -36,7 +37,13 @@ impl Node {
 
     /// A heartbeat was not answered in time: sends another one, and suspects the peer after the second miss.
     pub(super) fn resend_heartbeat(&mut self, now: Instant, slot: Slot) {
-        let Some(link) = self.links.get(slot) else { return };
+        let Some(link) = self.links.get_mut(slot) else { return };
+        let confirming = link.session.as_ref().is_some_and(|session| now < session.established() + pending::LIFETIME);
+        if !confirming && !matches!(link.state, PeerState::Up | PeerState::Suspect) {
+            // It was to confirm a session to a peer that is not there any more.
+            link.outstanding = None;
+            return;
+        }
         let attempts = link.outstanding.map_or(0, |outstanding| outstanding.attempts);
         let moved = self.last_burst.is_some_and(|last| now < last + MOVED);
         if attempts >= if moved { 1 } else { SUSPECT_AFTER } && link.state == PeerState::Up {
@@ -53,7 +60,13 @@ impl Node {
     fn transmit_heartbeat(&mut self, now: Instant, slot: Slot) {
         let digest = self.members.digest();
         let Some(link) = self.links.get_mut(slot) else { return };
-        let (Some(to), Some(session)) = (link.path.current(), &mut link.session) else { return };
+        let (Some(to), Some(session)) = (link.path.current(), &mut link.session) else {
+            if link.is_up() {
+                // It was heard from where it cannot be answered.
+                self.declare_suspect(now, slot);
+            }
+            return;
+        };
         let seen = session.highest_received().map_or(0, |counter| counter + 1);
         let heartbeat = Heartbeat { seen, digest, reflection: Some(to) };
         let sent = self.outbox.transmit(to, |bytes| session.encode(now, &heartbeat, bytes));
@@ -75,8 +88,11 @@ impl Node {
         let Some(link) = self.links.get_mut(arrival.slot) else { return };
         if link.path.may_send(arrival.from, HEARTBEAT_BYTES) {
             self.send_ack(now, arrival.slot, arrival.from, arrival.counter);
-        } else {
-            link.path.owe_ack(arrival.from, arrival.counter);
+        } else if !link.path.owe_ack(arrival.from, arrival.counter) {
+            // Whoever copied it and was faster shall not cost the peer its answer.
+            if let Some(current) = link.path.current() {
+                self.send_ack(now, arrival.slot, current, arrival.counter);
+            }
         }
         self.exchanged(now, arrival, heartbeat.seen);
         self.compare_digest(now, arrival.slot, heartbeat.digest);
@@ -95,7 +111,7 @@ impl Node {
         self.reflected(now, arrival.slot, ack.reflection);
     }
 
-    /// Acknowledges the heartbeat with this counter to where it came from.
+    /// Acknowledges the heartbeat with this counter, to where it came from if that address has proved itself.
     pub(super) fn send_ack(&mut self, now: Instant, slot: Slot, to: Address, counter: u64) {
         let digest = self.members.digest();
         let Some(session) = self.links.get_mut(slot).and_then(|link| link.session.as_mut()) else { return };

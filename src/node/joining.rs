@@ -11,7 +11,10 @@ use crate::node::discard::Discard;
 use crate::node::error::CommandError;
 use crate::node::event::{Event, Refusal};
 use crate::node::handshakes::{ATTEMPT, INITIATION_RESEND, fresh_index};
+use crate::node::link::Link;
 use crate::node::links::Owner;
+use crate::node::members::Members;
+use crate::node::pending;
 use crate::node::timer::NodeTimer;
 use crate::wire::address::Address;
 use crate::wire::id::{NodeId, PublicKey};
@@ -27,22 +30,29 @@ pub(crate) struct Joining {
     /// A cookie that the inviter demanded, and until when it is good.
     pub(crate) cookie: Option<([u8; 16], Instant)>,
     began: Instant,
+    /// Whether the inviter has accepted. It has then still to be heard: only that shows that the confirmation arrived.
+    accepted: bool,
 }
 
 impl Node {
     /// Begins to join the cluster that an invite is for, and goes on trying until [`Event::Joined`] or
     /// [`Event::JoinRefused`].
     ///
+    /// A node that stopped in the middle of joining, and so has the cluster's secrets without being a member for sure,
+    /// may join again with the same invite.
+    ///
     /// # Errors
     ///
-    /// [`CommandError::HasCluster`] if the node belongs to a cluster.
+    /// [`CommandError::HasCluster`] if the node belongs to a cluster, unless the inviter is a member that does not
+    /// answer.
     pub fn join(&mut self, now: Instant, token: &Token) -> Result<(), CommandError> {
         let now = self.advance(now);
-        if self.cluster.is_some() {
+        let silent = |(_, link): (_, &Link)| !link.is_up();
+        if self.cluster.is_some() && !self.links.by_id(NodeId::from(&token.inviter())).is_some_and(silent) {
             return Err(CommandError::HasCluster);
         }
         self.stop_joining();
-        self.joining = Some(Joining { token: token.clone(), initiator: None, cookie: None, began: now });
+        self.joining = Some(Joining::new(token.clone(), now));
         self.resend_join(now);
         Ok(())
     }
@@ -83,9 +93,11 @@ impl Node {
     ) -> Result<(), Discard> {
         let joining = self.joining.as_mut().ok_or(Discard::Unsolicited)?;
         let began = joining.began;
-        let (inviter, known) = (joining.token.inviter(), joining.token.addresses().contains(&from));
+        let (inviter, sent_to) = (joining.token.inviter(), joining.token.addresses().to_vec());
         let initiator = joining.initiator.as_mut().ok_or(Discard::Unsolicited)?;
         let (keys, payload) = initiator.finish(response).map_err(|_| Discard::Handshake)?;
+        let accepted = joining.accepted;
+        let token = joining.token.clone();
         let refusal = match payload.verdict {
             Verdict::Accepted => None,
             Verdict::Expired => Some(Refusal::Expired),
@@ -94,22 +106,32 @@ impl Node {
         };
         self.stop_joining();
         if let Some(reason) = refusal {
+            if accepted {
+                self.forget_cluster(now);
+            }
             self.outbox.event(Event::JoinRefused { reason });
             return Ok(());
         }
         let cluster = Cluster { id: payload.cluster_id, key: ClusterKey(payload.cluster_key) };
+        if self.cluster.as_ref().is_some_and(|own| own.id != cluster.id) {
+            return Err(Discard::Handshake);
+        }
         self.cluster = Some(cluster.clone());
+        self.joining = Some(Joining { accepted: true, ..Joining::new(token, now) });
+        self.arm_node(NodeTimer::Join, now + pending::LIFETIME);
         if let Some(record) = provisional(inviter) {
             self.members.merge(&record);
             self.add_link(now, inviter);
         }
         let slot = self.links.slot(NodeId::from(&inviter)).ok_or(Discard::Handshake)?;
-        // To be stored before the confirmation below burns the invite.
-        self.outbox.event(Event::Joined { cluster });
+        if !accepted {
+            // To be stored before the confirmation below burns the invite.
+            self.outbox.event(Event::Joined { cluster });
+        }
         let session = Session::new(keys, response.receiver, response.sender, payload.clock_ms, now);
         self.install(now, slot, Box::new(session), began);
         self.estimate_rtt(now, slot, began);
-        self.arrived(now, slot, from, known);
+        self.arrived(now, slot, from, &sent_to);
         self.reflected(now, slot, payload.observed);
         self.send_heartbeat(now, slot);
         self.send(now, slot, &MembersRequest { after: NodeId::NONE });
@@ -117,10 +139,32 @@ impl Node {
         Ok(())
     }
 
+    /// A member was heard: it knows this node, so the confirmation arrived.
+    pub(super) fn admitted(&mut self) {
+        if self.joining.as_ref().is_some_and(|joining| joining.accepted) {
+            self.stop_joining();
+        }
+    }
+
+    /// The inviter accepted this node, and then let another one in by the same invite.
+    fn forget_cluster(&mut self, now: Instant) {
+        self.cluster = None;
+        self.members = Members::new(self.config.max_members.get());
+        self.revision.members += 1;
+        self.drop_links_to(now, self.id);
+    }
+
     fn stop_joining(&mut self) {
+        self.disarm_node(NodeTimer::Join);
         if let Some(initiator) = self.joining.take().and_then(|joining| joining.initiator) {
             self.links.release(initiator.sender());
         }
+    }
+}
+
+impl Joining {
+    fn new(token: Token, now: Instant) -> Self {
+        Self { token, initiator: None, cookie: None, began: now, accepted: false }
     }
 }
 

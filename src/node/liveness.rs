@@ -4,6 +4,8 @@ use std::time::{Duration, Instant};
 
 use crate::node::Node;
 use crate::node::event::{Event, Who};
+use crate::node::handshakes::PREVIOUS;
+use crate::node::link::Link;
 use crate::node::links::Slot;
 use crate::node::receive::Arrival;
 use crate::node::status::PeerState;
@@ -84,13 +86,19 @@ impl Node {
 
     pub(super) fn receive_leave(&mut self, now: Instant, arrival: &Arrival) {
         let slot = arrival.slot;
-        let Some(link) = self.links.get_mut(slot).filter(|_| arrival.newest) else { return };
+        // While a peer is up only its newest word counts: it may have come back before its goodbye arrived.
+        let believed = |link: &&mut Link| link.state != PeerState::Left && (arrival.newest || !link.is_up());
+        let Some(link) = self.links.get_mut(slot).filter(believed) else { return };
         let id = link.id;
         link.outstanding = None;
-        link.attempt = None;
         link.candidates.clear();
-        for timer in [LinkTimer::Heartbeat, LinkTimer::Resend, LinkTimer::Lost, LinkTimer::Probe] {
-            link.timers.set(timer, None);
+        let attempt = link.attempt.take();
+        link.timers.clear();
+        if link.previous.is_some() {
+            link.timers.set(LinkTimer::Previous, Some(now + PREVIOUS));
+        }
+        if let Some(attempt) = attempt {
+            self.links.release(attempt.initiator.sender());
         }
         self.set_state(now, slot, PeerState::Left);
         self.arm(slot, LinkTimer::Retry, now + RETRY_MAX);
@@ -126,7 +134,7 @@ impl Node {
 
     /// Notices that nobody answers any more, or that somebody does again.
     pub(super) fn check_orphan(&mut self, now: Instant) {
-        let answered = |link: &super::link::Link| matches!(link.state, PeerState::Up | PeerState::Suspect);
+        let answered = |link: &Link| matches!(link.state, PeerState::Up | PeerState::Suspect);
         let alone = self.links.iter().next().is_some() && !self.links.iter().any(|(_, link)| answered(link));
         let patient = now < self.started + self.interval() * LOST_INTERVALS;
         if alone == self.orphan {

@@ -96,8 +96,10 @@ impl Node {
             return;
         }
         link.rendezvous = Some(now);
-        // Somebody who is looked for from the address at which it is known has perhaps moved itself.
-        self.send_heartbeat(now, slot);
+        if link.is_up() {
+            // Somebody who is looked for from the address at which it is known has perhaps moved itself.
+            self.send_heartbeat(now, slot);
+        }
         self.add_hearsay(now, slot, rendezvous.addresses.as_slice(), Some(arrival.from));
     }
 

@@ -150,3 +150,6 @@ fn is_member(record: &MemberRecord) -> bool {
 fn rank(record: &MemberRecord) -> (u32, bool, u32, NodeId, Name) {
     (record.admission, !is_member(record), record.revision, record.admitted_by, record.name)
 }
+
+#[cfg(test)]
+mod tests;

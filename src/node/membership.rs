@@ -148,7 +148,7 @@ impl Node {
     }
 
     /// Ends the link with a node that is no member any more; all links, if that node is this one.
-    fn drop_links_to(&mut self, now: Instant, id: NodeId) {
+    pub(super) fn drop_links_to(&mut self, now: Instant, id: NodeId) {
         let gone = if id == self.id { self.links.slots() } else { self.links.slot(id).into_iter().collect() };
         for slot in gone {
             self.links.remove(slot);

@@ -253,6 +253,12 @@ impl Node {
         self.schedule.set(Slot::NODE, self.timers.next());
     }
 
+    /// Stops a timer of the node as a whole.
+    fn disarm_node(&mut self, timer: NodeTimer) {
+        self.timers.set(timer, None);
+        self.schedule.set(Slot::NODE, self.timers.next());
+    }
+
     fn reschedule(&mut self, slot: Slot) {
         let next = if slot == Slot::NODE {
             self.timers.next()
@@ -264,7 +270,7 @@ impl Node {
 
     /// The wall clock, as far as it is known: what it said at the start, and the time since.
     fn unix(&self, now: Instant) -> Duration {
-        self.unix + now.saturating_duration_since(self.started)
+        self.unix.saturating_add(now.saturating_duration_since(self.started))
     }
 
     /// The heartbeat interval.

@@ -16,7 +16,7 @@ pub(crate) const WINDOW_MAX: Duration = Duration::from_secs(1);
 pub(crate) const TRIAL: Duration = Duration::from_secs(3);
 /// How long an address is ignored after a path conflict. Spec: `PATH_HOLD`.
 pub(crate) const HOLD: Duration = Duration::from_secs(10);
-/// How many challenges each side of a trial gets.
+/// How many challenges the old address gets, and into how many parts the window is cut by them.
 const CHALLENGES: u32 = 3;
 
 /// The 8 unpredictable bytes of a challenge.
@@ -47,8 +47,12 @@ struct Trial {
     started: Instant,
     /// How long the old path is given.
     window: Duration,
-    /// Challenges sent to each side.
+    /// Challenges sent to the old address.
     challenges: u32,
+    /// Whether the new address has been challenged: what came from it may not have paid for that yet.
+    challenged: bool,
+    /// When the next round of challenges is due.
+    due: Instant,
     /// Bytes that came from the new address, and bytes sent there. Spec: ADDR-7.
     received: usize,
     sent: usize,
@@ -65,7 +69,10 @@ pub(crate) enum Verdict {
         owed_ack: Option<u64>,
     },
     /// The old address answered too: the peer stays there.
-    Conflict,
+    Conflict {
+        /// The counter of a heartbeat from the new address that waits for its acknowledgement.
+        owed_ack: Option<u64>,
+    },
     /// The challenge is of no trial.
     Unsolicited,
 }
@@ -120,8 +127,7 @@ impl Path {
             }
             if trial.old == Some(from) {
                 // Sent after what came from the new address: the peer is still where it was.
-                self.conflict(now);
-                return Observed::Conflict;
+                return Observed::Conflict { owed_ack: self.conflict(now) };
             }
         }
         // A trial whose new address has answered is decided before another one begins.
@@ -154,8 +160,7 @@ impl Path {
     pub(crate) fn answer(&mut self, now: Instant, answer: Challenge) -> Verdict {
         let Some(trial) = &mut self.trial else { return Verdict::Unsolicited };
         if trial.old.is_some() && trial.old_challenge == answer {
-            self.conflict(now);
-            return Verdict::Conflict;
+            return Verdict::Conflict { owed_ack: self.conflict(now) };
         }
         if trial.answered || trial.new_challenge != answer {
             return Verdict::Unsolicited;
@@ -165,11 +170,11 @@ impl Path {
         Verdict::Validated { owed_ack: trial.owed_ack.take() }
     }
 
-    /// Takes note of a heartbeat from the new address, to be acknowledged once that address has answered.
-    pub(crate) fn owe_ack(&mut self, from: Address, counter: u64) {
-        if let Some(trial) = self.trial.as_mut().filter(|trial| trial.new == from) {
-            trial.owed_ack = Some(counter);
-        }
+    /// Takes note of a heartbeat from the new address, to be acknowledged once its trial is decided. `false` if `from`
+    /// is not on trial.
+    pub(crate) fn owe_ack(&mut self, from: Address, counter: u64) -> bool {
+        let trial = self.trial.as_mut().filter(|trial| trial.new == from);
+        trial.map(|trial| trial.owed_ack = Some(counter)).is_some()
     }
 
     /// Whether `bytes` may be sent to `to`: freely to the current path, to an address on trial as many as came from
@@ -187,7 +192,8 @@ impl Path {
     /// What a trial needs now. `bytes`: the size of a challenge on the wire.
     pub(crate) fn step(&mut self, now: Instant, bytes: usize) -> Step {
         let Some(trial) = &mut self.trial else { return Step::Idle };
-        let closed = trial.started + trial.window;
+        // Where there is no old address, nothing is waited for.
+        let closed = if trial.old.is_some() { trial.started + trial.window } else { trial.started };
         if trial.answered && now >= closed {
             return Step::Publish;
         }
@@ -195,16 +201,20 @@ impl Path {
             self.trial = None;
             return Step::Forget;
         }
-        let new = (!trial.answered && trial.pay(bytes)).then_some((trial.new, trial.new_challenge));
-        let old = if now < closed && trial.challenges < CHALLENGES {
+        let due = now >= trial.due;
+        // A first challenge that could not be paid goes out with the datagram that pays for it.
+        let wanted = !trial.answered && (due || !trial.challenged);
+        let new = (wanted && trial.pay(bytes)).then_some((trial.new, trial.new_challenge));
+        trial.challenged |= new.is_some();
+        let old = trial.old.filter(|_| due && now < closed && trial.challenges < CHALLENGES);
+        if due {
+            // The last challenge leaves a third of the window for its answer.
+            trial.due = now + trial.window / CHALLENGES;
             trial.challenges += 1;
-            trial.old.map(|old| (old, trial.old_challenge))
-        } else {
-            None
-        };
-        // The last challenge leaves a third of the window for its answer.
-        let next = now + trial.window / CHALLENGES;
-        Step::Challenge { new, old, next: if now < closed { next.min(closed) } else { next } }
+        }
+        let old = old.map(|old| (old, trial.old_challenge));
+        let next = if trial.answered { trial.due.min(closed) } else { trial.due.min(trial.started + TRIAL) };
+        Step::Challenge { new, old, next }
     }
 
     /// Ends a passed trial. Returns the address that was published before.
@@ -215,12 +225,12 @@ impl Path {
         before
     }
 
-    /// The peer stays at the old address, and the new one is ignored for a while.
-    fn conflict(&mut self, now: Instant) {
-        if let Some(trial) = self.trial.take() {
-            self.current = trial.old;
-            self.held = Some((trial.new, now + HOLD));
-        }
+    /// The peer stays at the old address, and the new one is ignored for a while. Returns what it was owed.
+    fn conflict(&mut self, now: Instant) -> Option<u64> {
+        let trial = self.trial.take()?;
+        self.current = trial.old;
+        self.held = Some((trial.new, now + HOLD));
+        trial.owed_ack
     }
 
     /// The last address that passed a whole trial.
@@ -244,7 +254,10 @@ pub(crate) enum Observed {
     /// A trial begins: call [`Path::step`].
     Trial,
     /// The old address spoke after the new one: the peer stays there.
-    Conflict,
+    Conflict {
+        /// The counter of a heartbeat from the new address that waits for its acknowledgement.
+        owed_ack: Option<u64>,
+    },
 }
 
 /// What a new trial needs from outside.
@@ -268,8 +281,10 @@ impl Trial {
             old_challenge: start.old_challenge,
             answered: false,
             started: now,
-            window: if old.is_some() { window } else { Duration::ZERO },
+            window,
             challenges: 0,
+            challenged: false,
+            due: now,
             received,
             sent: 0,
             owed_ack: None,
@@ -284,3 +299,6 @@ impl Trial {
         allowed
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,7 +4,6 @@ use std::time::{Duration, Instant};
 
 use crate::auth::drbg::Drbg;
 use crate::node::Node;
-use crate::node::discard::Discard;
 use crate::node::event::Event;
 use crate::node::links::Slot;
 use crate::node::path::{Challenge, Step, TrialStart, Verdict};
@@ -17,6 +16,8 @@ use crate::wire::path::{PathChallenge, PathResponse};
 
 /// The size of a challenge and of its response on the wire, in bytes.
 const CHALLENGE_BYTES: usize = 40;
+/// Within which time a probe is tried again for which the budget was spent.
+const DEFERRED: Duration = Duration::from_millis(200);
 
 /// What a trial needs: fresh challenges, and the round-trip time.
 pub(super) fn trial_start(drbg: &mut Drbg, rtt: Option<Duration>) -> TrialStart {
@@ -28,7 +29,11 @@ impl Node {
     pub(super) fn step_path(&mut self, now: Instant, slot: Slot) {
         let Some(link) = self.links.get_mut(slot) else { return };
         match link.path.step(now, CHALLENGE_BYTES) {
-            Step::Idle | Step::Forget => self.disarm(slot, LinkTimer::Path),
+            Step::Idle => self.disarm(slot, LinkTimer::Path),
+            Step::Forget => {
+                link.silent_since = None;
+                self.disarm(slot, LinkTimer::Path);
+            }
             Step::Publish => {
                 self.disarm(slot, LinkTimer::Path);
                 self.publish(now, slot);
@@ -52,14 +57,9 @@ impl Node {
         }
     }
 
-    pub(super) fn receive_path_response(
-        &mut self,
-        now: Instant,
-        arrival: &Arrival,
-        response: &PathResponse,
-    ) -> Result<(), Discard> {
+    pub(super) fn receive_path_response(&mut self, now: Instant, arrival: &Arrival, response: &PathResponse) {
         let slot = arrival.slot;
-        let Some(link) = self.links.get_mut(slot) else { return Ok(()) };
+        let Some(link) = self.links.get_mut(slot) else { return };
         match link.path.answer(now, response.0) {
             Verdict::Validated { owed_ack } => {
                 if let (Some(counter), Some(to)) = (owed_ack, link.path.current()) {
@@ -67,17 +67,16 @@ impl Node {
                 }
                 self.address_proved(now, slot);
                 self.step_path(now, slot);
-                Ok(())
             }
-            Verdict::Conflict => {
-                self.note_conflict(slot);
+            Verdict::Conflict { owed_ack } => {
+                self.note_conflict(now, slot, owed_ack);
                 self.disarm(slot, LinkTimer::Path);
-                Ok(())
             }
+            // The answer to a probe; or to a challenge that was answered before, since they are sent repeatedly.
             Verdict::Unsolicited => {
-                let address = link.candidates.answered(response.0).ok_or(Discard::Unsolicited)?;
-                self.validated(now, slot, address);
-                Ok(())
+                if let Some(address) = link.candidates.answered(response.0) {
+                    self.validated(now, slot, address);
+                }
             }
         }
     }
@@ -133,20 +132,25 @@ impl Node {
     }
 
     /// A peer's new address was not believed because the old one still answered.
-    pub(super) fn note_conflict(&mut self, slot: Slot) {
+    /// `owed_ack`: the counter of a heartbeat that came from the new one.
+    pub(super) fn note_conflict(&mut self, now: Instant, slot: Slot, owed_ack: Option<u64>) {
         self.counters.path_conflicts += 1;
-        if let Some(link) = self.links.get_mut(slot) {
-            link.silent_since = None;
+        let Some(link) = self.links.get_mut(slot) else { return };
+        link.silent_since = None;
+        if let (Some(counter), Some(to)) = (owed_ack, link.path.current()) {
+            self.send_ack(now, slot, to, counter);
         }
     }
 
     /// Adds addresses that somebody claims for a peer, and probes them. `via`: the path by which the claim came.
     pub(super) fn add_hearsay(&mut self, now: Instant, slot: Slot, addresses: &[Address], via: Option<Address>) {
         let Some(link) = self.links.get_mut(slot) else { return };
+        let mut due = now;
         for &address in addresses {
             let in_use = link.is_up() && link.path.current() == Some(address);
             if !in_use && candidates::acceptable(address, via) {
-                link.candidates.add(address, self.drbg.array(), now);
+                link.candidates.add(address, self.drbg.array(), due);
+                due += candidates::STAGGER;
             }
         }
         if let Some(due) = link.candidates.due() {
@@ -164,8 +168,10 @@ impl Node {
             }
             if !self.probes.take(now) {
                 self.counters.probes_deferred += 1;
+                // By chance, so that among many peers who wait none is always last.
+                let chance = self.jitter.spread(DEFERRED, 0..=100);
                 let later = self.probes.next().max(now + Duration::from_millis(1));
-                self.arm(slot, LinkTimer::Probe, later);
+                self.arm(slot, LinkTimer::Probe, later + chance);
                 return;
             }
             let has_session = link.session.is_some();

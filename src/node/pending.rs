@@ -135,3 +135,6 @@ impl Responder {
         self.pending.iter().map(|pending| pending.created + LIFETIME).min()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -70,15 +70,21 @@ impl Node {
         let current = current == Some(header.receiver);
         let arrival = Arrival { slot, from, bytes, counter: header.counter, current, newest: newest && current };
         self.heard(now, &arrival, matches!(message, Message::Leave(_)));
-        self.dispatch(now, &arrival, &message)
+        self.dispatch(now, &arrival, &message);
+        Ok(())
     }
 
-    fn dispatch(&mut self, now: Instant, arrival: &Arrival, message: &Message) -> Result<(), Discard> {
+    fn dispatch(&mut self, now: Instant, arrival: &Arrival, message: &Message) {
+        let left = self.links.get(arrival.slot).is_some_and(|link| link.state == PeerState::Left);
+        if left && !matches!(message, Message::Leave(_)) {
+            // Sent before the goodbye that overtook it: nobody waits for an answer any more.
+            return;
+        }
         match message {
             Message::Heartbeat(heartbeat) => self.receive_heartbeat(now, arrival, heartbeat),
             Message::HeartbeatAck(ack) => self.receive_ack(now, arrival, ack),
             Message::PathChallenge(challenge) => self.receive_challenge(now, arrival, challenge),
-            Message::PathResponse(response) => return self.receive_path_response(now, arrival, response),
+            Message::PathResponse(response) => self.receive_path_response(now, arrival, response),
             Message::Leave(_) => self.receive_leave(now, arrival),
             Message::Locate(locate) => self.receive_locate(now, arrival, locate),
             Message::Located(located) => self.receive_located(now, arrival, located),
@@ -86,13 +92,14 @@ impl Node {
             Message::MembersRequest(request) => self.receive_members_request(now, arrival, request),
             Message::Members(page) => self.receive_members(now, arrival, page),
         }
-        Ok(())
     }
 
     /// A peer was heard: it is up, unless it says goodbye, and perhaps somewhere else.
     fn heard(&mut self, now: Instant, arrival: &Arrival, leaves: bool) {
         let Some(link) = self.links.get_mut(arrival.slot) else { return };
         let heard_before = link.last_heard.replace(now);
+        self.admitted();
+        let Some(link) = self.links.get_mut(arrival.slot) else { return };
         // What a peer sent before it left may arrive after its goodbye.
         let revives = link.state != PeerState::Left || arrival.newest;
         if link.state != PeerState::Up && revives && !leaves {
@@ -105,8 +112,8 @@ impl Node {
         let start = super::paths::trial_start(&mut self.drbg, link.rtt);
         match link.path.observe(now, arrival.from, arrival.bytes, start) {
             Observed::Nothing => {}
-            Observed::Conflict => self.note_conflict(arrival.slot),
-            Observed::Trial => link.silent_since = heard_before,
+            Observed::Conflict { owed_ack } => self.note_conflict(now, arrival.slot, owed_ack),
+            Observed::Trial => link.silent_since = link.silent_since.or(heard_before),
         }
         self.step_path(now, arrival.slot);
     }

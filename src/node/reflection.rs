@@ -213,3 +213,6 @@ impl OwnAddresses {
         self.verdicts.values().filter_map(|verdict| verdict.address).collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -50,3 +50,67 @@ impl Subscriptions {
         self.until.retain(|(wanted, asker), _| *wanted != id && *asker != id);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(n: usize) -> NodeId {
+        let mut bytes = [1; 16];
+        bytes[8..].copy_from_slice(&n.to_be_bytes());
+        NodeId(bytes)
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "an Instant can only be had from the clock")]
+    fn start() -> Instant {
+        Instant::now()
+    }
+
+    #[test]
+    fn askers_are_told_for_a_minute_after_they_asked() {
+        let now = start();
+        let mut subscriptions = Subscriptions::default();
+        subscriptions.subscribe(id(1), id(2), now);
+        subscriptions.subscribe(id(1), id(3), now + Duration::from_secs(1));
+        subscriptions.subscribe(id(4), id(2), now);
+        let just_before = now + Duration::from_millis(59_999);
+        assert_eq!(subscriptions.askers(id(1), just_before), [id(2), id(3)]);
+        assert_eq!(subscriptions.wanted_by(id(2), just_before), [id(1), id(4)]);
+        let then = now + LIFETIME;
+        assert_eq!(subscriptions.askers(id(1), then), [id(3)]);
+        assert_eq!(subscriptions.wanted_by(id(2), then), []);
+    }
+
+    #[test]
+    fn asking_again_renews() {
+        let now = start();
+        let mut subscriptions = Subscriptions::default();
+        subscriptions.subscribe(id(1), id(2), now);
+        subscriptions.subscribe(id(1), id(2), now + LIFETIME / 2);
+        assert_eq!(subscriptions.askers(id(1), now + LIFETIME), [id(2)]);
+    }
+
+    #[test]
+    fn there_is_a_bound_and_what_is_over_makes_room() {
+        let now = start();
+        let mut subscriptions = Subscriptions::default();
+        for n in 0..=MAX {
+            subscriptions.subscribe(id(n), id(MAX + 1), now);
+        }
+        assert_eq!(subscriptions.until.len(), MAX);
+        assert_eq!(subscriptions.askers(id(MAX), now), []);
+        subscriptions.subscribe(id(MAX), id(MAX + 1), now + LIFETIME);
+        assert_eq!(subscriptions.until.len(), 1);
+    }
+
+    #[test]
+    fn a_removed_node_neither_asks_nor_is_wanted() {
+        let now = start();
+        let mut subscriptions = Subscriptions::default();
+        subscriptions.subscribe(id(1), id(2), now);
+        subscriptions.subscribe(id(2), id(3), now);
+        subscriptions.subscribe(id(4), id(3), now);
+        subscriptions.forget(id(2));
+        assert_eq!(subscriptions.until.keys().copied().collect::<Vec<_>>(), [(id(4), id(3))]);
+    }
+}

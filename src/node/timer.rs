@@ -126,3 +126,51 @@ impl<K: TimerKey, const N: usize> TimerTable<K, N> {
         Some(timer)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[expect(clippy::disallowed_methods, reason = "an Instant can only be had from the clock")]
+    fn start() -> Instant {
+        Instant::now()
+    }
+
+    #[test]
+    fn every_timer_has_a_place_of_its_own() {
+        let places: Vec<usize> = LinkTimer::ALL.iter().map(|timer| timer.place()).collect();
+        assert_eq!(places, (0..LinkTimer::ALL.len()).collect::<Vec<_>>());
+        let places: Vec<usize> = NodeTimer::ALL.iter().map(|timer| timer.place()).collect();
+        assert_eq!(places, (0..NodeTimer::ALL.len()).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_timer_is_set_moved_and_stopped() {
+        let now = start();
+        let mut timers = LinkTimers::default();
+        assert_eq!(timers.next(), None);
+        timers.set(LinkTimer::Retry, Some(now + Duration::from_secs(2)));
+        timers.set(LinkTimer::Lost, Some(now + Duration::from_secs(3)));
+        timers.set(LinkTimer::Retry, Some(now + Duration::from_secs(4)));
+        assert_eq!(timers.next(), Some(now + Duration::from_secs(3)));
+        timers.set(LinkTimer::Lost, None);
+        assert_eq!(timers.next(), timers.get(LinkTimer::Retry));
+        timers.clear();
+        assert_eq!(timers.next(), None);
+    }
+
+    #[test]
+    fn what_is_due_fires_once_and_in_order() {
+        let now = start();
+        let mut timers = LinkTimers::default();
+        timers.set(LinkTimer::Sync, Some(now));
+        timers.set(LinkTimer::Heartbeat, Some(now));
+        timers.set(LinkTimer::Lost, Some(now + Duration::from_nanos(1)));
+        assert_eq!(timers.take_due(now), Some(LinkTimer::Heartbeat));
+        assert_eq!(timers.take_due(now), Some(LinkTimer::Sync));
+        assert_eq!(timers.take_due(now), None);
+        assert_eq!(timers.next(), Some(now + Duration::from_nanos(1)));
+    }
+}

@@ -3,6 +3,8 @@
 //! Time jumps exactly to the next moment at which something happens, so an hour takes a moment and a node that asks to
 //! be woken at the wrong time is found out. Equal seeds give equal runs, byte for byte.
 
+pub mod adversary;
 pub mod dice;
 pub mod network;
+pub mod view;
 pub mod world;

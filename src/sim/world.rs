@@ -12,11 +12,10 @@ use crate::node::Node;
 use crate::node::event::Event;
 use crate::node::outbox::Output;
 use crate::node::saved::Saved;
-use crate::node::status::{PeerState, PeerStatus, Status};
+use crate::sim::adversary::Adversary;
 use crate::sim::dice::Dice;
 use crate::sim::network::Network;
 use crate::wire::address::Address;
-use crate::wire::id::NodeId;
 
 /// More steps without time going on than any honest node causes: somebody loops.
 const STEPS_MAX: u32 = 100_000;
@@ -32,31 +31,36 @@ pub struct World {
     pub dice: Dice,
     /// Where virtual time began. Only differences from it are ever seen.
     epoch: Instant,
-    now: Duration,
-    hosts: Vec<Host>,
+    pub(super) now: Duration,
+    pub(super) hosts: Vec<Host>,
     /// Which host has an address.
     routes: BTreeMap<Address, HostId>,
     /// Datagrams under way, by time of arrival and order of sending.
     flying: BTreeMap<(Duration, u64), Flight>,
     sent: u64,
     /// Every datagram that was handed to the network, if that is wanted.
-    wiretap: Option<Vec<Flight>>,
+    pub(super) wiretap: Option<Vec<Flight>>,
+    adversary: Option<Adversary>,
 }
 
 /// A machine that a node runs on.
-struct Host {
-    node: Option<Node>,
-    identity: Identity,
-    config: Config,
-    addresses: Vec<Address>,
+pub(super) struct Host {
+    pub(super) node: Option<Node>,
+    pub(super) identity: Identity,
+    pub(super) config: Config,
+    pub(super) addresses: Vec<Address>,
     /// What the machine's disk holds.
-    disk: Saved,
+    pub(super) disk: Saved,
     /// The cluster that the disk holds.
-    cluster: Option<Cluster>,
+    pub(super) cluster: Option<Cluster>,
     /// The wall clock when the world began, since 1970.
     clock: Duration,
-    events: Vec<(Duration, Event)>,
-    traffic: Traffic,
+    /// Since when the machine sleeps.
+    asleep: Option<Duration>,
+    /// How far its monotonic clock is behind the world's: the time for which it stood still.
+    lag: Duration,
+    pub(super) events: Vec<(Duration, Event)>,
+    pub(super) traffic: Traffic,
 }
 
 /// What a host has sent and received.
@@ -98,6 +102,7 @@ impl World {
             flying: BTreeMap::new(),
             sent: 0,
             wiretap: None,
+            adversary: None,
         }
     }
 
@@ -112,6 +117,8 @@ impl World {
             addresses: Vec::new(),
             disk: Saved::default(),
             clock,
+            asleep: None,
+            lag: Duration::ZERO,
             events: Vec::new(),
             traffic: Traffic::default(),
         });
@@ -123,7 +130,7 @@ impl World {
     /// Switches a host on: its node starts with what the disk holds.
     pub fn start(&mut self, host: HostId) {
         let seed = self.dice.seed();
-        let (now, unix) = (self.instant(), self.hosts[host].clock + self.now);
+        let (now, unix) = (self.instant(host), self.hosts[host].clock.saturating_add(self.now));
         let machine = &mut self.hosts[host];
         let config = Config { cluster: machine.cluster.clone(), ..machine.config.clone() };
         machine.node = Some(Node::new(config, machine.identity.clone(), machine.disk.clone(), seed, now, unix));
@@ -141,6 +148,24 @@ impl World {
         self.hosts[host].node = None;
     }
 
+    /// Sends a machine to sleep: its node does nothing, and what is sent to it is lost.
+    pub fn sleep(&mut self, host: HostId) {
+        self.hosts[host].asleep = Some(self.now);
+    }
+
+    /// Wakes a machine. On some systems the monotonic clock has gone on in the meantime, on others it has not.
+    pub fn wake(&mut self, host: HostId, clock_went_on: bool) {
+        let Some(since) = self.hosts[host].asleep.take() else { return };
+        if !clock_went_on {
+            self.hosts[host].lag += self.now - since;
+        }
+    }
+
+    /// Lets an adversary see, and interfere with, every datagram from now on; `None` sends it away.
+    pub fn set_adversary(&mut self, adversary: Option<Adversary>) {
+        self.adversary = adversary;
+    }
+
     /// Gives a host new addresses in place of its old ones, which nobody has from now on.
     pub fn move_to(&mut self, host: HostId, addresses: &[Address]) {
         self.routes.retain(|_, owner| *owner != host);
@@ -152,7 +177,7 @@ impl World {
 
     /// Calls a command of a host's node, which must run, and does what follows from it.
     pub fn command<T>(&mut self, host: HostId, command: impl FnOnce(&mut Node, Instant) -> T) -> T {
-        let now = self.instant();
+        let now = self.instant(host);
         let node = self.hosts[host].node.as_mut().expect("the host is switched on");
         let result = command(node, now);
         self.drain(host);
@@ -161,6 +186,16 @@ impl World {
 
     /// Puts a datagram on the network, as anybody can who writes any source address.
     pub fn inject(&mut self, flight: Flight) {
+        if let Some(adversary) = &mut self.adversary {
+            let interference = adversary(self.now, &flight);
+            for (delay, sent) in interference.sends {
+                self.sent += 1;
+                self.flying.insert((self.now + delay, self.sent), sent);
+            }
+            if interference.drop {
+                return;
+            }
+        }
         for delay in self.network.carry(&mut self.dice, flight.from, flight.to) {
             self.sent += 1;
             self.flying.insert((self.now + delay, self.sent), flight.clone());
@@ -208,8 +243,11 @@ impl World {
 
     /// When something happens next.
     fn next_moment(&self) -> Option<Duration> {
-        let timeouts = self.hosts.iter().filter_map(|host| host.node.as_ref()?.poll_timeout());
-        let timeout = timeouts.min().map(|at| at.saturating_duration_since(self.epoch).max(self.now));
+        let awake = self.hosts.iter().filter(|host| host.asleep.is_none());
+        let timeouts = awake.filter_map(|host| {
+            Some(host.node.as_ref()?.poll_timeout()?.saturating_duration_since(self.epoch) + host.lag)
+        });
+        let timeout = timeouts.min().map(|at| at.max(self.now));
         let arrival = self.flying.keys().next().map(|&(at, _)| at);
         timeout.into_iter().chain(arrival).min()
     }
@@ -220,8 +258,11 @@ impl World {
             let flight = entry.remove();
             self.deliver(flight);
         }
-        let now = self.instant();
         for host in 0..self.hosts.len() {
+            if self.hosts[host].asleep.is_some() {
+                continue;
+            }
+            let now = self.instant(host);
             let Some(node) = &mut self.hosts[host].node else { continue };
             if node.poll_timeout().is_some_and(|at| at <= now) {
                 node.handle_timeout(now);
@@ -234,7 +275,10 @@ impl World {
 
     fn deliver(&mut self, mut flight: Flight) {
         let Some(&host) = self.routes.get(&flight.to) else { return };
-        let now = self.instant();
+        if self.hosts[host].asleep.is_some() {
+            return;
+        }
+        let now = self.instant(host);
         let machine = &mut self.hosts[host];
         let Some(node) = &mut machine.node else { return };
         machine.traffic.datagrams_in += 1;
@@ -246,7 +290,7 @@ impl World {
 
     /// Does what a node wants done.
     fn drain(&mut self, host: HostId) {
-        let now = self.instant();
+        let now = self.instant(host);
         let mut transmits: Vec<(SocketAddr, Vec<u8>)> = Vec::new();
         let machine = &mut self.hosts[host];
         let Some(node) = &mut machine.node else { return };
@@ -285,100 +329,9 @@ impl World {
         self.inject(flight);
     }
 
-    fn instant(&self) -> Instant {
-        self.epoch + self.now
-    }
-}
-
-/// What can be seen from outside.
-impl World {
-    /// The virtual time since the world began.
-    #[must_use]
-    pub fn now(&self) -> Duration {
-        self.now
-    }
-
-    /// A host's identity.
-    #[must_use]
-    pub fn identity(&self, host: HostId) -> &Identity {
-        &self.hosts[host].identity
-    }
-
-    /// A host's node ID.
-    #[must_use]
-    pub fn id(&self, host: HostId) -> NodeId {
-        self.hosts[host].identity.node_id()
-    }
-
-    /// A host's present addresses.
-    #[must_use]
-    pub fn addresses(&self, host: HostId) -> &[Address] {
-        &self.hosts[host].addresses
-    }
-
-    /// What a host's disk holds; to be changed while the host is switched off.
-    pub fn disk(&mut self, host: HostId) -> &mut Saved {
-        &mut self.hosts[host].disk
-    }
-
-    /// A host's configuration, for its next start.
-    pub fn config(&mut self, host: HostId) -> &mut Config {
-        &mut self.hosts[host].config
-    }
-
-    /// Gives a host the secrets of a cluster, for its next start.
-    pub fn set_cluster(&mut self, host: HostId, cluster: Cluster) {
-        self.hosts[host].cluster = Some(cluster);
-    }
-
-    /// What a host's node, which must run, knows.
-    #[must_use]
-    pub fn status(&self, host: HostId) -> Status {
-        self.hosts[host].node.as_ref().expect("the host is switched on").status(self.instant())
-    }
-
-    /// What a host knows about another one.
-    #[must_use]
-    pub fn peer(&self, host: HostId, other: HostId) -> Option<PeerStatus> {
-        let id = self.id(other);
-        self.status(host).peers.into_iter().find(|peer| peer.id == id)
-    }
-
-    /// Whether `host` has `other` up at the address that it has.
-    #[must_use]
-    pub fn knows(&self, host: HostId, other: HostId) -> bool {
-        let found = self.peer(host, other);
-        found.is_some_and(|peer| {
-            peer.state == PeerState::Up && peer.address.is_some_and(|at| self.addresses(other).contains(&at))
-        })
-    }
-
-    /// Whether every host that runs has every other one up at its true address, and knows its own.
-    #[must_use]
-    pub fn whole(&self) -> bool {
-        let running: Vec<HostId> = (0..self.hosts.len()).filter(|&host| self.hosts[host].node.is_some()).collect();
-        running.iter().all(|&a| {
-            let others = running.iter().filter(|&&b| b != a).all(|&b| self.knows(a, b));
-            others && (running.len() < 2 || self.knows_itself(a))
-        })
-    }
-
-    /// Whether a host's own address, as its node tells it, is one that it has.
-    #[must_use]
-    pub fn knows_itself(&self, host: HostId) -> bool {
-        self.status(host).addresses.iter().any(|own| self.addresses(host).contains(&own.address))
-    }
-
-    /// What a host's node has told its owner, and when.
-    #[must_use]
-    pub fn events(&self, host: HostId) -> &[(Duration, Event)] {
-        &self.hosts[host].events
-    }
-
-    /// What a host has sent and received.
-    #[must_use]
-    pub fn traffic(&self, host: HostId) -> Traffic {
-        self.hosts[host].traffic
+    /// What a host's monotonic clock shows.
+    pub(super) fn instant(&self, host: HostId) -> Instant {
+        self.epoch + (self.now - self.hosts[host].lag)
     }
 }
 

@@ -1,0 +1,160 @@
+//! The bounds of what a responder keeps, and what it demands under load.
+
+use super::*;
+use crate::auth::drbg::Drbg;
+use crate::auth::handshake::{Initiator, Prologue, Purpose, Received};
+use crate::auth::identity::Identity;
+use crate::config::{Cluster, ClusterKey};
+use crate::wire::datagram::Datagram;
+use crate::wire::id::ClusterId;
+use crate::wire::response::{ResponsePayload, Verdict};
+
+#[expect(clippy::disallowed_methods, reason = "an Instant can only be had from the clock")]
+fn start() -> Instant {
+    Instant::now()
+}
+
+fn at(n: u8) -> Address {
+    Address::new([192, 0, 2, n].into(), 7733).unwrap()
+}
+
+/// A responder, and what it takes to ask it for handshakes.
+struct Bench {
+    own: Identity,
+    cluster: Cluster,
+    drbg: Drbg,
+    responder: Responder,
+    index: u32,
+}
+
+impl Bench {
+    fn new(now: Instant) -> Self {
+        let own = Identity::from_secret([1; 32]);
+        let cluster = Cluster { id: ClusterId([2; 16]), key: ClusterKey([3; 32]) };
+        let responder = Responder::new(own.public_key(), now);
+        Self { own, cluster, drbg: Drbg::new([4; 32]), responder, index: 0 }
+    }
+
+    fn initiator(&mut self, peer: u8) -> Initiator {
+        self.index += 1;
+        let identity = Identity::from_secret([peer; 32]);
+        let purpose = Purpose::Member(&self.cluster);
+        Initiator::start(&identity, &self.own.public_key(), purpose, Index(self.index), &mut self.drbg).unwrap()
+    }
+
+    fn initiation(initiator: &Initiator) -> Initiation {
+        match Datagram::parse(initiator.datagram()).unwrap() {
+            Datagram::Initiation(initiation) => initiation,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// A handshake with this peer that was answered; its session has the index of the initiation, plus 1000.
+    fn pending(&mut self, peer: u8, now: Instant) -> Pending {
+        let initiation = Self::initiation(&self.initiator(peer));
+        let prologue = Prologue::Member(&self.cluster.id);
+        let received = Received::read(&self.own, prologue, &initiation, &mut self.drbg).unwrap();
+        let peer = received.initiator();
+        let index = Index(1000 + initiation.sender.0);
+        let payload = ResponsePayload {
+            verdict: Verdict::Accepted,
+            observed: at(9),
+            clock_ms: 0,
+            cluster_id: ClusterId([0; 16]),
+            cluster_key: [0; 32],
+        };
+        let (response, keys) = received.respond(&self.cluster.key.0, index, &payload).unwrap();
+        let session = Session::new(keys, index, initiation.sender, 0, now);
+        Pending {
+            session: Box::new(session),
+            peer,
+            address: at(9),
+            created: now,
+            admission: None,
+            initiation: Box::new(initiation),
+            response: Box::new(response),
+        }
+    }
+}
+
+#[test]
+fn the_same_initiation_from_the_same_address_has_the_same_answer() {
+    let now = start();
+    let mut bench = Bench::new(now);
+    let pending = bench.pending(7, now);
+    let (initiation, response) = (*pending.initiation, *pending.response);
+    assert_eq!(bench.responder.repeat(at(9), &initiation), None);
+    bench.responder.add(pending);
+    assert_eq!(bench.responder.repeat(at(9), &initiation), Some(&response));
+    assert_eq!(bench.responder.repeat(at(8), &initiation), None, "from elsewhere it is another handshake");
+    let with_cookie = Initiation { mac2: [1; 16], ..initiation };
+    assert_eq!(bench.responder.repeat(at(9), &with_cookie), Some(&response));
+    let other = Bench::initiation(&bench.initiator(7));
+    assert_eq!(bench.responder.repeat(at(9), &other), None);
+}
+
+#[test]
+fn a_peer_has_four_at_most_and_pushes_out_only_its_own() {
+    let now = start();
+    let mut bench = Bench::new(now);
+    let other = bench.pending(7, now);
+    assert_eq!(bench.responder.add(other), None);
+    let evicted: Vec<Option<Index>> = (0..6)
+        .map(|_| {
+            let pending = bench.pending(8, now);
+            bench.responder.add(pending)
+        })
+        .collect();
+    assert_eq!(evicted, [None, None, None, None, Some(Index(1002)), Some(Index(1003))]);
+    assert!(bench.responder.session_mut(Index(1001)).is_some());
+    assert_eq!(bench.responder.pending.len(), 1 + PEER_MAX);
+}
+
+#[test]
+fn all_together_have_sixty_four_at_most() {
+    let now = start();
+    let mut bench = Bench::new(now);
+    for peer in 0..70_u8 {
+        let pending = bench.pending(100 + peer, now);
+        let evicted = bench.responder.add(pending);
+        assert_eq!(evicted, peer.checked_sub(64).map(|n| Index(1001 + u32::from(n))), "the oldest makes room");
+    }
+    assert_eq!(bench.responder.pending.len(), MAX);
+}
+
+#[test]
+fn what_is_not_confirmed_in_time_is_forgotten() {
+    let now = start();
+    let mut bench = Bench::new(now);
+    let (first, second) = (bench.pending(7, now), bench.pending(8, now + Duration::from_secs(1)));
+    bench.responder.add(first);
+    bench.responder.add(second);
+    assert_eq!(bench.responder.next_expiry(), Some(now + LIFETIME));
+    assert_eq!(bench.responder.take_expired(now + LIFETIME - Duration::from_millis(1)), []);
+    assert_eq!(bench.responder.take_expired(now + LIFETIME), [Index(1001)]);
+    assert!(bench.responder.take(Index(1002)).is_some());
+    assert!(bench.responder.take(Index(1002)).is_none(), "confirmed once");
+    assert_eq!(bench.responder.next_expiry(), None);
+}
+
+#[test]
+fn under_load_a_cookie_is_demanded_and_serves_only_where_it_was_sent() {
+    let now = start();
+    let mut bench = Bench::new(now);
+    let mut initiator = bench.initiator(7);
+    let plain = Bench::initiation(&initiator);
+    for _ in 0..OPEN_BURST {
+        assert_eq!(bench.responder.admit(now, at(1), &plain), Admittance::Granted);
+    }
+    assert_eq!(bench.responder.admit(now, at(1), &plain), Admittance::CookieDemanded);
+    let reply = bench.responder.cookies.reply(now, at(1), &plain, &mut bench.drbg);
+    let Ok(Datagram::CookieReply(reply)) = Datagram::parse(&reply) else { panic!("no cookie reply") };
+    initiator.set_cookie(initiator.open_cookie(&reply).unwrap());
+    let proven = Bench::initiation(&initiator);
+    assert_eq!(bench.responder.admit(now, at(2), &proven), Admittance::CookieDemanded);
+    for _ in 0..PROVEN_BURST {
+        assert_eq!(bench.responder.admit(now, at(1), &proven), Admittance::Granted);
+    }
+    assert_eq!(bench.responder.admit(now, at(1), &proven), Admittance::Overload);
+    assert_eq!(bench.responder.admit(now + OPEN_PERIOD, at(3), &plain), Admittance::Granted, "the budget comes back");
+}

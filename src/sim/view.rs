@@ -1,0 +1,115 @@
+//! What can be seen of a world from outside.
+
+use std::time::Duration;
+
+use crate::auth::identity::Identity;
+use crate::config::{Cluster, Config};
+use crate::node::event::Event;
+use crate::node::saved::Saved;
+use crate::node::status::{PeerState, PeerStatus, Status};
+use crate::sim::world::{HostId, Traffic, World};
+use crate::wire::address::Address;
+use crate::wire::id::NodeId;
+
+impl World {
+    /// The virtual time since the world began.
+    #[must_use]
+    pub fn now(&self) -> Duration {
+        self.now
+    }
+
+    /// A host's identity.
+    #[must_use]
+    pub fn identity(&self, host: HostId) -> &Identity {
+        &self.hosts[host].identity
+    }
+
+    /// A host's node ID.
+    #[must_use]
+    pub fn id(&self, host: HostId) -> NodeId {
+        self.hosts[host].identity.node_id()
+    }
+
+    /// A host's present addresses.
+    #[must_use]
+    pub fn addresses(&self, host: HostId) -> &[Address] {
+        &self.hosts[host].addresses
+    }
+
+    /// What a host's disk holds; to be changed while the host is switched off.
+    pub fn disk(&mut self, host: HostId) -> &mut Saved {
+        &mut self.hosts[host].disk
+    }
+
+    /// A host's configuration, for its next start.
+    pub fn config(&mut self, host: HostId) -> &mut Config {
+        &mut self.hosts[host].config
+    }
+
+    /// Gives a host the secrets of a cluster, for its next start.
+    pub fn set_cluster(&mut self, host: HostId, cluster: Cluster) {
+        self.hosts[host].cluster = Some(cluster);
+    }
+
+    /// What a host's node, which must run, knows.
+    #[must_use]
+    pub fn status(&self, host: HostId) -> Status {
+        self.hosts[host].node.as_ref().expect("the host is switched on").status(self.instant(host))
+    }
+
+    /// What a host knows about another one.
+    #[must_use]
+    pub fn peer(&self, host: HostId, other: HostId) -> Option<PeerStatus> {
+        let id = self.id(other);
+        self.status(host).peers.into_iter().find(|peer| peer.id == id)
+    }
+
+    /// Whether `host` has `other` up at the address that it has.
+    #[must_use]
+    pub fn knows(&self, host: HostId, other: HostId) -> bool {
+        let found = self.peer(host, other);
+        found.is_some_and(|peer| {
+            peer.state == PeerState::Up && peer.address.is_some_and(|at| self.addresses(other).contains(&at))
+        })
+    }
+
+    /// Whether every host that runs has every other one up at its true address, and knows its own.
+    #[must_use]
+    pub fn whole(&self) -> bool {
+        let running: Vec<HostId> = (0..self.hosts.len()).filter(|&host| self.hosts[host].node.is_some()).collect();
+        running.iter().all(|&a| {
+            let others = running.iter().filter(|&&b| b != a).all(|&b| self.knows(a, b));
+            others && (running.len() < 2 || self.knows_itself(a))
+        })
+    }
+
+    /// Whether a host's own address, as its node tells it, is one that it has.
+    #[must_use]
+    pub fn knows_itself(&self, host: HostId) -> bool {
+        self.status(host).addresses.iter().any(|own| self.addresses(host).contains(&own.address))
+    }
+
+    /// What a host's node has told its owner, and when.
+    #[must_use]
+    pub fn events(&self, host: HostId) -> &[(Duration, Event)] {
+        &self.hosts[host].events
+    }
+
+    /// What a host has sent and received.
+    #[must_use]
+    pub fn traffic(&self, host: HostId) -> Traffic {
+        self.hosts[host].traffic
+    }
+
+    /// Whether a host's node runs.
+    #[must_use]
+    pub fn runs(&self, host: HostId) -> bool {
+        self.hosts[host].node.is_some()
+    }
+
+    /// How often a host's node has counted something under this name.
+    #[must_use]
+    pub fn count(&self, host: HostId, name: &str) -> u64 {
+        self.status(host).counters.iter().find(|(counter, _)| *counter == name).map_or(0, |(_, count)| *count)
+    }
+}
