@@ -142,6 +142,12 @@ impl World {
         self.hosts[host].node = None;
     }
 
+    /// Loses what the disk of a host that is switched off holds, but for the node's key.
+    pub fn erase(&mut self, host: HostId) {
+        self.hosts[host].disk = Saved::default();
+        self.hosts[host].cluster = None;
+    }
+
     /// Stops a node in order: it says goodbye.
     pub fn stop(&mut self, host: HostId) {
         self.command(host, Node::shutdown);
@@ -303,6 +309,9 @@ impl World {
                 Output::Event(event) => {
                     if let Event::Joined { cluster } = &event {
                         machine.cluster = Some(cluster.clone());
+                    }
+                    if let Event::JoinRefused { .. } = &event {
+                        machine.cluster = None;
                     }
                     machine.events.push((self.now, event));
                 }

@@ -4,11 +4,14 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use dddns::auth::identity::Identity;
+use dddns::auth::invite::Token;
 use dddns::config::{Cluster, ClusterKey, Config};
 use dddns::node::Node;
-use dddns::sim::world::{HostId, World};
+use dddns::node::event::Event;
+use dddns::sim::world::{Flight, HostId, World};
 use dddns::wire::address::Address;
 use dddns::wire::id::ClusterId;
+use dddns::wire::kind::Kind;
 
 /// 2026-01-01, as a wall clock that is right.
 pub(crate) const TODAY: Duration = Duration::from_secs(1_767_225_600);
@@ -48,7 +51,7 @@ pub(crate) fn formed(seed: u64, n: u8) -> World {
 /// The first host, with a cluster of its own, switched on.
 pub(crate) fn found(world: &mut World, clock: Duration) -> HostId {
     let mut config = config(1);
-    config.cluster = Some(Cluster { id: ClusterId([7; 16]), key: ClusterKey([8; 32]) });
+    config.cluster = Some(secrets());
     let founder = world.add_host(config, &[home(1)], clock);
     world.start(founder);
     founder
@@ -56,17 +59,41 @@ pub(crate) fn found(world: &mut World, clock: Duration) -> HostId {
 
 /// Switches `joiner` on and lets it begin to join by an invite from `inviter`.
 pub(crate) fn join(world: &mut World, inviter: HostId, joiner: HostId) {
+    let token = invite(world, inviter, Duration::from_secs(86_400));
+    join_with(world, joiner, &token);
+}
+
+/// An invite from a host that names its present addresses.
+pub(crate) fn invite(world: &mut World, inviter: HostId, ttl: Duration) -> Token {
     let at = world.addresses(inviter).to_vec();
-    let day = Duration::from_secs(86_400);
-    let token = world.command(inviter, |node, now| node.create_invite(now, day, &at)).unwrap();
+    world.command(inviter, |node, now| node.create_invite(now, ttl, &at)).unwrap()
+}
+
+/// Switches `joiner` on and lets it begin to join by an invite.
+pub(crate) fn join_with(world: &mut World, joiner: HostId, token: &Token) {
     world.start(joiner);
-    world.command(joiner, |node: &mut Node, now| node.join(now, &token)).unwrap();
+    world.command(joiner, |node: &mut Node, now| node.join(now, token)).unwrap();
+}
+
+/// The secrets of the cluster in these scenarios.
+pub(crate) fn secrets() -> Cluster {
+    Cluster { id: ClusterId([7; 16]), key: ClusterKey([8; 32]) }
+}
+
+/// The type of a datagram.
+pub(crate) fn kind(flight: &Flight) -> Kind {
+    Kind(flight.datagram[1])
+}
+
+/// How often something happened to a host.
+pub(crate) fn happened(world: &World, host: HostId, what: impl Fn(&Event) -> bool) -> usize {
+    world.events(host).iter().filter(|(_, event)| what(event)).count()
 }
 
 /// Nodes that know each other from their configuration only.
 pub(crate) fn configured(seed: u64, n: u8) -> World {
     let mut world = World::new(seed);
-    let cluster = Cluster { id: ClusterId([7; 16]), key: ClusterKey([8; 32]) };
+    let cluster = secrets();
     let hosts: Vec<HostId> = (1..=n).map(|k| world.add_host(config(k), &[home(k)], TODAY)).collect();
     let peers: Vec<dddns::config::Peer> = hosts
         .iter()

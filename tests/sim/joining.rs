@@ -1,10 +1,37 @@
-//! Joining: by invite and by configuration.
+//! Joining: by invite and by configuration, while datagrams are lost and machines stop.
 
 use std::time::Duration;
 
-use dddns::sim::world::World;
+use dddns::auth::invite::Token;
+use dddns::config::MaxMembers;
+use dddns::node::event::{Event, Refusal};
+use dddns::sim::adversary::Interference;
+use dddns::sim::world::{HostId, World};
+use dddns::wire::kind::Kind;
 
-use crate::cluster::{configured, formed};
+use crate::cluster::{TODAY, config, configured, formed, found, happened, home, invite, join, join_with, kind};
+
+const DAY: Duration = Duration::from_secs(86_400);
+const MINUTE: Duration = Duration::from_secs(60);
+
+fn refused(world: &World, host: HostId) -> Vec<Refusal> {
+    let reason = |event: &Event| if let Event::JoinRefused { reason } = event { Some(*reason) } else { None };
+    world.events(host).iter().filter_map(|(_, event)| reason(event)).collect()
+}
+
+fn joined(world: &World, host: HostId) -> usize {
+    happened(world, host, |event| matches!(event, Event::Joined { .. }))
+}
+
+/// A founder, and hosts that are switched off.
+fn founder_and(seed: u64, strangers: u8) -> World {
+    let mut world = World::new(seed);
+    found(&mut world, TODAY);
+    for n in 2..2 + strangers {
+        world.add_host(config(n), &[home(n)], TODAY);
+    }
+    world
+}
 
 #[test]
 fn three_nodes_form_a_cluster_by_invites_through_the_first() {
@@ -26,4 +53,230 @@ fn two_nodes_know_themselves_from_a_single_observer() {
 fn nodes_that_know_each_other_from_their_configuration_need_no_invite() {
     let mut world = configured(3, 3);
     assert!(world.run_until(Duration::from_secs(10), World::whole).is_some());
+}
+
+#[test]
+fn a_third_node_joins_through_the_second() {
+    let mut world = founder_and(4, 2);
+    join(&mut world, 0, 1);
+    assert!(world.run_until(MINUTE, World::whole).is_some());
+    join(&mut world, 1, 2);
+    assert!(world.run_until(Duration::from_secs(10), World::whole).is_some());
+}
+
+#[test]
+fn an_invite_serves_one_node_and_the_next_one_is_told() {
+    let mut world = founder_and(5, 2);
+    let token = invite(&mut world, 0, DAY);
+    join_with(&mut world, 1, &token);
+    world.run_for(MINUTE);
+    join_with(&mut world, 2, &token);
+    world.run_for(MINUTE);
+    assert_eq!(refused(&world, 2), [Refusal::Used]);
+    assert_eq!((joined(&world, 1), joined(&world, 2)), (1, 0));
+    assert!(world.status(2).cluster.is_none());
+    assert_eq!(world.status(0).peers.len(), 1);
+}
+
+#[test]
+fn of_two_nodes_that_race_with_one_invite_exactly_one_is_admitted() {
+    for seed in 0..20 {
+        let mut world = founder_and(seed, 2);
+        world.network.conditions.jitter = Duration::from_millis(30);
+        world.network.conditions.loss_per_mille = if seed % 2 == 0 { 0 } else { 200 };
+        let token = invite(&mut world, 0, DAY);
+        join_with(&mut world, 1, &token);
+        join_with(&mut world, 2, &token);
+        world.run_for(2 * MINUTE);
+        assert_eq!(world.status(0).peers.len(), 1, "seed {seed}");
+        let (winner, loser) = if world.knows(0, 1) { (1, 2) } else { (2, 1) };
+        assert!(world.knows(0, winner) && world.knows(winner, 0), "seed {seed}");
+        assert_eq!(refused(&world, loser), [Refusal::Used], "seed {seed}");
+        assert!(world.status(loser).cluster.is_none(), "seed {seed}: the loser keeps nothing");
+        assert!(world.status(loser).peers.is_empty(), "seed {seed}");
+    }
+}
+
+#[test]
+fn an_invite_expires_by_the_clock_of_the_inviter_alone() {
+    for clock in [Duration::ZERO, TODAY, Duration::from_secs(1 << 40)] {
+        let mut world = World::new(6);
+        found(&mut world, TODAY);
+        world.add_host(config(2), &[home(2)], clock);
+        world.add_host(config(3), &[home(3)], clock);
+        let (short, long) = (invite(&mut world, 0, MINUTE), invite(&mut world, 0, 2 * MINUTE));
+        world.run_for(MINUTE + Duration::from_secs(1));
+        join_with(&mut world, 1, &short);
+        join_with(&mut world, 2, &long);
+        world.run_for(Duration::from_secs(10));
+        assert_eq!(refused(&world, 1), [Refusal::Expired]);
+        assert!(world.knows(0, 2), "a joiner's wrong clock costs it nothing");
+    }
+}
+
+#[test]
+fn a_full_cluster_says_so() {
+    let mut world = founder_and(7, 2);
+    world.kill(0);
+    world.config(0).max_members = MaxMembers::new(2).unwrap();
+    world.start(0);
+    let tokens = [invite(&mut world, 0, DAY), invite(&mut world, 0, DAY)];
+    join_with(&mut world, 1, &tokens[0]);
+    world.run_for(MINUTE);
+    join_with(&mut world, 2, &tokens[1]);
+    world.run_for(MINUTE);
+    assert_eq!(refused(&world, 2), [Refusal::Full]);
+}
+
+/// Nothing of this type gets through from this host until then.
+fn block(world: &mut World, from: HostId, until: Duration, blocked: impl Fn(Kind) -> bool + 'static) {
+    let from = world.addresses(from)[0];
+    world.set_adversary(Some(Box::new(move |now, flight| Interference {
+        drop: flight.from == from && now < until && blocked(kind(flight)),
+        sends: Vec::new(),
+    })));
+}
+
+#[test]
+fn a_lost_response_does_not_burn_the_invite() {
+    let mut world = founder_and(8, 1);
+    block(&mut world, 0, 8 * Duration::from_secs(1), |kind| kind == Kind::RESPONSE);
+    join(&mut world, 0, 1);
+    world.run_for(Duration::from_secs(7));
+    assert_eq!(joined(&world, 1), 0);
+    assert!(world.run_until(Duration::from_secs(10), World::whole).is_some());
+}
+
+#[test]
+fn a_lost_confirmation_does_not_burn_the_invite() {
+    for blocked in [3, 12, 40] {
+        let mut world = founder_and(9, 2);
+        let token = invite(&mut world, 0, DAY);
+        block(&mut world, 1, Duration::from_secs(blocked), |kind| kind >= Kind::HEARTBEAT);
+        join_with(&mut world, 1, &token);
+        world.run_for(Duration::from_secs(2));
+        assert_eq!(joined(&world, 1), 1, "it has the answer");
+        assert!(world.status(0).peers.is_empty(), "and is not admitted by that");
+        let healed = world.run_until(Duration::from_secs(blocked + 5), World::whole);
+        assert!(healed.is_some(), "blocked for {blocked} s");
+        assert_eq!(joined(&world, 1), 1, "told once");
+    }
+}
+
+#[test]
+fn whoever_confirms_first_has_the_invite_and_the_other_is_told() {
+    let mut world = founder_and(10, 2);
+    let token = invite(&mut world, 0, DAY);
+    block(&mut world, 1, MINUTE, |kind| kind >= Kind::HEARTBEAT);
+    join_with(&mut world, 1, &token);
+    world.run_for(Duration::from_secs(2));
+    join_with(&mut world, 2, &token);
+    world.run_for(2 * MINUTE);
+    assert!(world.knows(0, 2) && world.knows(2, 0));
+    assert_eq!(refused(&world, 1), [Refusal::Used]);
+    assert!(world.status(1).cluster.is_none() && world.status(1).peers.is_empty());
+}
+
+#[test]
+fn a_joiner_that_stopped_in_the_middle_joins_again_with_the_same_invite() {
+    for seed in 0..10 {
+        let mut world = founder_and(seed, 1);
+        let token = invite(&mut world, 0, DAY);
+        block(&mut world, 1, Duration::from_secs(5), |kind| kind >= Kind::HEARTBEAT);
+        join_with(&mut world, 1, &token);
+        assert!(world.run_until(MINUTE, |world| joined(world, 1) == 1).is_some());
+        world.kill(1);
+        world.run_for(Duration::from_secs(seed * 3));
+        join_with(&mut world, 1, &token);
+        assert!(world.run_until(Duration::from_secs(20), World::whole).is_some(), "seed {seed}");
+    }
+}
+
+#[test]
+fn a_joiner_that_stopped_after_its_admission_needs_no_invite() {
+    let mut world = founder_and(11, 1);
+    join(&mut world, 0, 1);
+    assert!(world.run_until(MINUTE, |world| !world.status(0).peers.is_empty()).is_some());
+    world.kill(1);
+    world.run_for(Duration::from_secs(3));
+    world.start(1);
+    assert!(world.run_until(Duration::from_secs(10), World::whole).is_some());
+}
+
+#[test]
+fn a_member_that_lost_everything_but_its_key_comes_back_by_the_invite_that_let_it_in() {
+    let mut world = founder_and(12, 2);
+    let token = invite(&mut world, 0, DAY);
+    join_with(&mut world, 1, &token);
+    join(&mut world, 0, 2);
+    assert!(world.run_until(MINUTE, World::whole).is_some());
+    world.kill(1);
+    world.erase(1);
+    join_with(&mut world, 1, &token);
+    assert!(world.run_until(Duration::from_secs(10), World::whole).is_some());
+}
+
+#[test]
+fn an_inviter_that_restarted_honours_its_invites() {
+    let mut world = founder_and(13, 2);
+    let (used, open) = (invite(&mut world, 0, DAY), invite(&mut world, 0, DAY));
+    join_with(&mut world, 1, &used);
+    world.run_for(MINUTE);
+    world.kill(0);
+    world.run_for(Duration::from_secs(5));
+    world.start(0);
+    join_with(&mut world, 2, &open);
+    assert!(world.run_until(MINUTE, World::whole).is_some());
+    let late = world.add_host(config(4), &[home(4)], TODAY);
+    join_with(&mut world, late, &used);
+    world.run_for(MINUTE);
+    assert_eq!(refused(&world, late), [Refusal::Used], "nor does a restart make it good again");
+}
+
+#[test]
+fn joining_needs_patience_only_where_datagrams_are_lost() {
+    for seed in 0..30 {
+        let mut world = founder_and(seed, 2);
+        world.network.conditions.loss_per_mille = 400;
+        world.network.conditions.duplicates_per_mille = 200;
+        world.network.conditions.jitter = Duration::from_millis(100);
+        join(&mut world, 0, 1);
+        join(&mut world, 0, 2);
+        assert!(world.run_until(2 * MINUTE, World::whole).is_some(), "seed {seed}");
+        assert_eq!((joined(&world, 1), joined(&world, 2)), (1, 1), "seed {seed}");
+    }
+}
+
+#[test]
+fn whoever_guesses_an_invite_hears_nothing() {
+    let mut world = founder_and(14, 3);
+    let token = invite(&mut world, 0, DAY);
+    let unknown = Token::new(dddns::wire::id::InviteId([9; 8]), *token.secret(), token.inviter(), 0, token.addresses());
+    join_with(&mut world, 1, &unknown.unwrap());
+    world.run_for(MINUTE);
+    assert_eq!(world.traffic(1).datagrams_in, 0);
+    assert!(world.count(0, "unknown-invite") > 30);
+    let wrong = Token::new(token.id(), [9; 32], token.inviter(), 0, token.addresses());
+    join_with(&mut world, 2, &wrong.unwrap());
+    world.run_for(MINUTE);
+    assert_eq!((joined(&world, 2), world.status(0).peers.len()), (0, 0), "the ID of an invite is not its secret");
+    join_with(&mut world, 3, &token);
+    assert!(world.run_until(MINUTE, |world| world.knows(0, 3) && world.knows(3, 0)).is_some(), "and it is still good");
+}
+
+#[test]
+fn a_name_stays_with_whoever_had_it_first() {
+    let mut world = World::new(15);
+    found(&mut world, TODAY);
+    for n in [2, 3] {
+        let host = world.add_host(config(1), &[home(n)], TODAY);
+        join(&mut world, 0, host);
+        assert!(world.run_until(MINUTE, World::whole).is_some());
+    }
+    world.run_for(MINUTE);
+    for (host, other) in [(0, 1), (0, 2), (1, 0), (1, 2), (2, 0), (2, 1)] {
+        let shown = world.peer(host, other).unwrap().display_name();
+        let expected = if other == 0 { "node-1".to_owned() } else { format!("node-1-{}", world.id(other).short()) };
+        assert_eq!(shown, expected, "{host} of {other}");
+    }
 }
