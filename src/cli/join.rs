@@ -3,7 +3,8 @@
 use std::io::{Read, Write};
 use std::time::Duration;
 
-use tokio::time::{Instant, timeout_at};
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep_until};
 use tracing::level_filters::LevelFilter;
 
 use crate::auth::invite::{Token, TokenError};
@@ -19,7 +20,6 @@ use crate::driver::event_stream::Events;
 use crate::driver::{Driver, clock};
 use crate::node::event::{Event, Refusal};
 use crate::wire::address::Address;
-use crate::wire::id::NodeId;
 
 /// A token is some 200 characters; a longer text is no token.
 const TOKEN_MAX: u64 = 4_096;
@@ -124,32 +124,41 @@ async fn attempt(
     let member = cluster.is_some();
     let config = start::core_config(&setup.config, &setup.identity, cluster);
     let settings = start::settings(&setup.config, &setup.identity);
-    let store = FileStore::new(setup.dir.clone(), token.map(Token::id).or(state.joined_with))
+    let joined_with = token.map(Token::id).or(state.joined_with);
+    let store = FileStore::new(setup.dir.clone(), setup.identity.public_key(), joined_with)
         .with_config(setup.new_config.clone());
+    let admitted = store.admitted();
     let (driver, node) = Driver::new(config, setup.identity.clone(), state.saved.clone(), settings)?;
     let events = driver.events();
     let running = tokio::spawn(driver.store(store).run());
     if let Some(token) = token {
         node.join(token.clone()).await?;
     }
-    let outcome = watch(events, setup.identity.node_id(), member, deadline).await;
+    let outcome = watch(events, &admitted, member, deadline).await;
     // The end stores what was learned and tells the others; they will hear of the node again when it runs.
     let _ = node.shutdown().await;
     running.await.map_err(|error| Failure::new(Exit::Failed, format!("the node broke down: {error}")))??;
     Ok(outcome)
 }
 
-/// Waits until another member tells this node that it is one: its own record comes from nobody else.
-async fn watch(mut events: Events, own: NodeId, mut member: bool, deadline: Instant) -> Outcome {
+/// Waits until it is stored that another member knows this node.
+async fn watch(mut events: Events, admitted: &Notify, mut member: bool, deadline: Instant) -> Outcome {
     loop {
-        match timeout_at(deadline, events.next()).await {
-            Ok(Some(Event::MemberAdded { peer })) if peer.id == own => return Outcome::Confirmed,
-            Ok(Some(Event::Joined { .. })) => member = true,
-            Ok(Some(Event::JoinRefused { reason })) => return Outcome::Refused(reason),
-            Ok(Some(_)) => {}
-            Ok(None) | Err(_) => return if member { Outcome::Unconfirmed } else { Outcome::Silent },
+        tokio::select! {
+            () = admitted.notified() => return Outcome::Confirmed,
+            event = events.next() => match event {
+                Some(Event::Joined { .. }) => member = true,
+                Some(Event::JoinRefused { reason }) => return Outcome::Refused(reason),
+                Some(_) => {}
+                None => return out_of_time(member),
+            },
+            () = sleep_until(deadline) => return out_of_time(member),
         }
     }
+}
+
+fn out_of_time(member: bool) -> Outcome {
+    if member { Outcome::Unconfirmed } else { Outcome::Silent }
 }
 
 fn read_token(text: &str) -> Result<Token, Failure> {

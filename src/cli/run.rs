@@ -38,7 +38,7 @@ pub(super) fn run(global: &Global) -> Result<Exit, Failure> {
 async fn serve(dir: StateDir, start: Start) -> Result<Exit, Failure> {
     tell_start(&dir, &start);
     let listen = start.settings.listen.clone();
-    let store = FileStore::new(dir.clone(), start.state.joined_with);
+    let store = FileStore::new(dir.clone(), start.identity.public_key(), start.state.joined_with);
     let (driver, node) = Driver::new(start.config, start.identity, start.state.saved, start.settings)?;
     let listener = control_socket::listen(&dir)?;
     let mut running = tokio::spawn(driver.store(store).run());

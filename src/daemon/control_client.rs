@@ -39,8 +39,12 @@ impl Client {
     /// The node refused, gave no answer, or one that is none.
     pub(crate) async fn ask(&mut self, request: &Request) -> Result<Reply, ClientError> {
         let exchange = async {
-            self.stream.write_all(request.to_line().as_bytes()).await?;
-            self.next().await
+            let written = self.stream.write_all(request.to_line().as_bytes()).await;
+            // A node that turns a client away says why before it closes, so there may be an answer all the same.
+            match (self.next().await, written) {
+                (Err(ClientError::Ended { .. } | ClientError::Io(_)), Err(error)) => Err(self.lost(error)),
+                (answer, _) => answer,
+            }
         };
         timeout(PATIENCE, exchange).await.map_err(|_| ClientError::TimedOut)?
     }
@@ -51,7 +55,8 @@ impl Client {
     /// The node refused, has stopped, or gave an answer that is none.
     pub(crate) async fn next(&mut self) -> Result<Reply, ClientError> {
         let mut line = Vec::new();
-        if self.stream.read_until(b'\n', &mut line).await? == 0 {
+        let read = self.stream.read_until(b'\n', &mut line).await;
+        if read.map_err(|error| self.lost(error))? == 0 {
             return Err(ClientError::Ended { dir: self.dir.clone() });
         }
         match parse(&line)? {
@@ -59,6 +64,15 @@ impl Client {
             reply @ (Reply::Status(_) | Reply::Invite(_) | Reply::Following | Reply::Event(_) | Reply::Missed(_)) => {
                 Ok(reply)
             }
+        }
+    }
+
+    /// The connection broke. A node that ends leaves what it has not read, which systems report as an error.
+    fn lost(&self, error: io::Error) -> ClientError {
+        if matches!(error.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe) {
+            ClientError::Ended { dir: self.dir.clone() }
+        } else {
+            ClientError::Io(error)
         }
     }
 }
@@ -71,7 +85,7 @@ pub(crate) enum ClientError {
     Socket(#[from] SocketError),
     /// The connection broke.
     #[error("lost the connection to the node: {0}")]
-    Io(#[from] io::Error),
+    Io(io::Error),
     /// The node closed the connection.
     #[error("the node on {} has stopped", dir.display())]
     Ended { dir: PathBuf },

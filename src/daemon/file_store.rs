@@ -2,6 +2,9 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::sync::Notify;
 
 use crate::config::Cluster;
 use crate::daemon::private_file::{self, WriteError};
@@ -10,14 +13,16 @@ use crate::daemon::state_file::State;
 use crate::daemon::{key_file, state_file};
 use crate::driver::Store;
 use crate::node::saved::Saved;
-use crate::wire::id::InviteId;
+use crate::wire::id::{InviteId, PublicKey};
 
 /// Writes `state.json` and, when the node is admitted to a cluster, its configuration and `cluster.key`.
 #[derive(Debug)]
 pub(crate) struct FileStore {
     dir: StateDir,
+    own: PublicKey,
     joined_with: Option<InviteId>,
     new_config: Option<NewConfig>,
+    admitted: Arc<Notify>,
 }
 
 /// A configuration file that is to be made.
@@ -40,9 +45,14 @@ impl NewConfig {
 }
 
 impl FileStore {
-    /// A store for a node that came, or is about to come, into its cluster with this invite.
-    pub(crate) fn new(dir: StateDir, joined_with: Option<InviteId>) -> Self {
-        Self { dir, joined_with, new_config: None }
+    /// A store for the node with this key, which came, or is about to come, into its cluster with this invite.
+    pub(crate) fn new(dir: StateDir, own: PublicKey, joined_with: Option<InviteId>) -> Self {
+        Self { dir, own, joined_with, new_config: None, admitted: Arc::new(Notify::new()) }
+    }
+
+    /// Is notified once it is stored that another member knows the node as a member.
+    pub(crate) fn admitted(&self) -> Arc<Notify> {
+        Arc::clone(&self.admitted)
     }
 
     /// The same store, which also makes a configuration file once the node is admitted.
@@ -63,7 +73,12 @@ impl Store for FileStore {
 
     fn save(&mut self, saved: &Saved) -> io::Result<()> {
         let state = State { saved: saved.clone(), joined_with: self.joined_with };
-        Ok(state_file::write(&self.dir.state(), &state)?)
+        state_file::write(&self.dir.state(), &state)?;
+        tracing::debug!(members = saved.members.len(), addresses = saved.addresses.len(), "state stored");
+        if state.is_admitted(&self.own) {
+            self.admitted.notify_one();
+        }
+        Ok(())
     }
 }
 
@@ -78,7 +93,8 @@ mod tests {
         let parent = tempfile::tempdir().unwrap();
         let dir = StateDir::locate(Some(parent.path().to_owned())).unwrap();
         let config = NewConfig { path: dir.config(), text: "name = \"attic\"".to_owned() };
-        let mut store = FileStore::new(dir.clone(), Some(InviteId([4; 8]))).with_config(Some(config));
+        let mut store =
+            FileStore::new(dir.clone(), PublicKey([7; 32]), Some(InviteId([4; 8]))).with_config(Some(config));
         let cluster = Cluster { id: ClusterId([1; 16]), key: ClusterKey([2; 32]) };
 
         store.joined(&cluster, &Saved::default()).unwrap();

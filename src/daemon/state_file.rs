@@ -23,13 +23,17 @@ pub(crate) struct State {
 }
 
 impl State {
-    /// Whether the node joined by invite and no other member has told it yet that it is a member. Its cluster may not
-    /// know it then, and the same token may be used again.
-    pub(crate) fn join_is_open(&self, own: &PublicKey) -> bool {
-        let admitted = |record: &MemberRecord| {
+    /// Whether another member has told this node that it is one: its member record comes from nobody else. Until then
+    /// the cluster may not know the node.
+    pub(crate) fn is_admitted(&self, own: &PublicKey) -> bool {
+        self.saved.members.iter().any(|record| {
             record.public_key == *own && record.admitted_by != NodeId::NONE && record.admitted_by != record.id()
-        };
-        self.joined_with.is_some() && !self.saved.members.iter().any(admitted)
+        })
+    }
+
+    /// Whether the node joined by invite and is not known to be admitted: the same token may be used again.
+    pub(crate) fn join_is_open(&self, own: &PublicKey) -> bool {
+        self.joined_with.is_some() && !self.is_admitted(own)
     }
 }
 

@@ -5,32 +5,33 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use dddns::driver::clock;
 use serde_json::Value;
 
 /// Longer than anything takes, even on a busy machine: reached only when something is wrong.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How a run of the program ended.
 #[derive(Debug)]
-pub struct Ended {
-    pub code: i32,
-    pub stdout: String,
-    pub stderr: String,
+pub(crate) struct Ended {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
 impl Ended {
     /// The same, once the exit code is seen to be this one.
     #[track_caller]
-    pub fn with(self, code: i32) -> Self {
+    pub(crate) fn with(self, code: i32) -> Self {
         assert_eq!(self.code, code, "stdout: {}\nstderr: {}", self.stdout, self.stderr);
         self
     }
 
     /// The same, once all these texts are seen on standard error, and nothing on standard output.
     #[track_caller]
-    pub fn saying(self, texts: &[&str]) -> Self {
+    pub(crate) fn saying(self, texts: &[&str]) -> Self {
         assert_eq!(self.stdout, "", "stderr: {}", self.stderr);
         for text in texts {
             assert!(self.stderr.contains(text), "{text:?} is missing in: {}", self.stderr);
@@ -40,20 +41,20 @@ impl Ended {
 
     /// Standard output as JSON.
     #[track_caller]
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {}", self.stdout))
     }
 }
 
 /// A machine.
-pub struct Machine {
+pub(crate) struct Machine {
     root: tempfile::TempDir,
-    pub listen: SocketAddr,
+    pub(crate) listen: SocketAddr,
 }
 
 impl Machine {
     /// A machine on which nothing is set up.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         static COUNT: AtomicU8 = AtomicU8::new(1);
         let nth = COUNT.fetch_add(1, Ordering::Relaxed);
         let pid = std::process::id();
@@ -68,41 +69,41 @@ impl Machine {
     }
 
     /// A machine on which `dddns init` was run.
-    pub fn set_up(name: &str) -> Self {
+    pub(crate) fn set_up(name: &str) -> Self {
         let machine = Self::new();
         machine.dddns(&["init", "--name", name, "--listen", &machine.listen.to_string()]).with(0);
         machine
     }
 
     /// The state directory.
-    pub fn dir(&self) -> PathBuf {
+    pub(crate) fn dir(&self) -> PathBuf {
         self.root.path().join("state")
     }
 
     /// A file in the state directory.
-    pub fn file(&self, name: &str) -> PathBuf {
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.dir().join(name)
     }
 
     /// The program, to be run in this machine's environment.
-    pub fn command(&self, args: &[&str]) -> Command {
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = bare(self.root.path());
         command.env("DDDNS_STATE_DIR", self.dir()).args(args);
         command
     }
 
     /// Runs the program to its end.
-    pub fn dddns(&self, args: &[&str]) -> Ended {
+    pub(crate) fn dddns(&self, args: &[&str]) -> Ended {
         run(self.command(args), "")
     }
 
     /// Runs the program to its end with this on its standard input.
-    pub fn dddns_reading(&self, args: &[&str], input: &str) -> Ended {
+    pub(crate) fn dddns_reading(&self, args: &[&str], input: &str) -> Ended {
         run(self.command(args), input)
     }
 
     /// Starts the node and waits until it answers.
-    pub fn start(&self) -> Running<'_> {
+    pub(crate) fn start(&self) -> Running<'_> {
         let log = std::fs::OpenOptions::new().create(true).append(true).open(self.root.path().join("log")).unwrap();
         let mut command = self.command(&["run", "-vv"]);
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap();
@@ -115,31 +116,31 @@ impl Machine {
     }
 
     /// What the node wrote on standard error.
-    pub fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(self.root.path().join("log")).unwrap_or_default()
     }
 
     /// What `status --json` says.
     #[track_caller]
-    pub fn status(&self) -> Value {
+    pub(crate) fn status(&self) -> Value {
         self.dddns(&["status", "--json"]).with(0).json()
     }
 
     /// A token that lets one node in.
     #[track_caller]
-    pub fn invite(&self) -> String {
+    pub(crate) fn invite(&self) -> String {
         let ended = self.dddns(&["invite", "--address", &self.listen.to_string()]).with(0);
         ended.stdout.trim_end().to_owned()
     }
 
     /// Joins with a token.
-    pub fn join(&self, token: &str, name: &str) -> Ended {
+    pub(crate) fn join(&self, token: &str, name: &str) -> Ended {
         self.dddns(&["join", token, "--name", name, "--listen", &self.listen.to_string()])
     }
 }
 
 /// A node that runs until this is dropped.
-pub struct Running<'m> {
+pub(crate) struct Running<'m> {
     machine: &'m Machine,
     child: Child,
 }
@@ -147,21 +148,21 @@ pub struct Running<'m> {
 impl Running<'_> {
     /// Ends the node as systemd does; how it ended.
     #[cfg(unix)]
-    pub fn terminate(mut self) -> i32 {
+    pub(crate) fn terminate(mut self) -> i32 {
         let pid = self.child.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = clock::now() + PATIENCE;
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return status.code().unwrap_or(-1);
             }
-            assert!(Instant::now() < deadline, "the node does not end: {}", self.machine.log());
+            assert!(clock::now() < deadline, "the node does not end: {}", self.machine.log());
             sleep(Duration::from_millis(10));
         }
     }
 
     /// Ends the node without a chance to say or store anything.
-    pub fn kill(mut self) {
+    pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
@@ -175,7 +176,7 @@ impl Drop for Running<'_> {
 }
 
 /// The program in an environment that says nothing about dddns.
-pub fn bare(home: &Path) -> Command {
+pub(crate) fn bare(home: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_dddns"));
     for name in ["DDDNS_STATE_DIR", "DDDNS_CONFIG", "STATE_DIRECTORY", "NO_COLOR", "NOTIFY_SOCKET", "XDG_STATE_HOME"] {
         command.env_remove(name);
@@ -186,7 +187,7 @@ pub fn bare(home: &Path) -> Command {
 
 /// Runs a command to its end.
 #[track_caller]
-pub fn run(command: Command, input: &str) -> Ended {
+pub(crate) fn run(command: Command, input: &str) -> Ended {
     let output = assert_cmd::Command::from_std(command).timeout(PATIENCE).write_stdin(input).output().unwrap();
     Ended {
         code: output.status.code().unwrap_or(-1),
@@ -197,10 +198,10 @@ pub fn run(command: Command, input: &str) -> Ended {
 
 /// Waits until something is so.
 #[track_caller]
-pub fn wait_for(what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
+pub(crate) fn wait_for(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = clock::now() + PATIENCE;
     while !holds() {
-        assert!(Instant::now() < deadline, "waited in vain for {what}");
+        assert!(clock::now() < deadline, "waited in vain for {what}");
         sleep(Duration::from_millis(50));
     }
 }
