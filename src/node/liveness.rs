@@ -120,11 +120,11 @@ impl Node {
         self.add_hearsay(now, slot, &addresses, None);
         self.locate(now, slot);
         let growth = rounds.saturating_sub(RETRY_ROUNDS).min(4);
+        let longest = if self.orphan { RETRY_ORPHAN } else { RETRY_MAX };
         let pause = match state {
-            PeerState::Left => RETRY_MAX,
+            PeerState::Left => longest,
             PeerState::Unknown if rounds < 4 => RETRY_UNKNOWN * 2u32.pow(rounds),
             PeerState::Up | PeerState::Suspect | PeerState::Lost | PeerState::Conflict | PeerState::Unknown => {
-                let longest = if self.orphan { RETRY_ORPHAN } else { RETRY_MAX };
                 (RETRY_MIN * 2u32.pow(growth)).min(longest)
             }
         };
@@ -147,6 +147,21 @@ impl Node {
         }
         self.orphan = alone;
         self.outbox.event(if alone { Event::Orphan } else { Event::Recovered });
+        if alone {
+            self.hasten_retries(now);
+        }
+    }
+
+    /// Nobody is left who would tell this node where the others are, or them where it is: those that said goodbye, and
+    /// those that were given up long ago, are looked for sooner.
+    fn hasten_retries(&mut self, now: Instant) {
+        for slot in self.links.slots() {
+            let soon = now + self.jitter.spread(RETRY_ORPHAN, 80..=100);
+            let planned = self.links.get(slot).and_then(|link| link.timers.get(LinkTimer::Retry));
+            if planned.is_some_and(|at| at > soon) {
+                self.arm(slot, LinkTimer::Retry, soon);
+            }
+        }
     }
 
     /// Tells every peer that this node stops, and stops: nothing is sent or accepted from now on.

@@ -39,3 +39,19 @@ fn two_movers_find_each_other_through_the_third() {
     println!("two movers: median {median:?}, max {max:?}");
     assert!(median <= Duration::from_secs(3) && max <= Duration::from_secs(10), "median {median:?}, max {max:?}");
 }
+
+#[test]
+fn a_node_that_moves_while_all_others_are_stopped_finds_them_again() {
+    for seed in 0..SEEDS {
+        let mut world = formed(seed, 3);
+        world.stop(1);
+        world.stop(2);
+        world.run_for(Duration::from_secs(1));
+        // Nobody can be told of this, and nobody knows where to look: the one that moved has to call the others.
+        world.move_to(0, &[away(2)]);
+        world.start(1);
+        world.start(2);
+        let time = world.run_until(Duration::from_secs(60), World::whole).unwrap_or_else(|| panic!("seed {seed}"));
+        assert!(time <= Duration::from_secs(25), "seed {seed}: {time:?}");
+    }
+}
