@@ -1,0 +1,117 @@
+//! The hot path, a heartbeat received and answered by the core: no allocation, bounded memory, few instructions.
+
+#![expect(clippy::disallowed_methods, reason = "virtual time has to begin somewhere")]
+
+#[cfg(test)]
+mod pair;
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::io::{self, Write};
+    use std::process::{Command, Stdio};
+    use std::time::{Duration, Instant};
+
+    use allocation_counter::measure;
+
+    use super::pair::{Recording, receive};
+
+    /// Long enough for handshakes, member lists and first estimates to be over.
+    const WARM_UP: Duration = Duration::from_secs(120);
+
+    /// The most instructions that a heartbeat received and answered may take on x86-64. Spec: `spec/README.md`.
+    const INSTRUCTIONS_MAX: u64 = 13_000;
+
+    /// The most memory that a link may take, in bytes.
+    const LINK_MAX: i64 = 1024;
+
+    /// Tells the run under callgrind how many heartbeats to receive.
+    const COUNT: &str = "DDDNS_HEARTBEATS";
+
+    #[test]
+    fn a_heartbeat_allocates_nothing() {
+        let recording = Recording::new(Instant::now(), 2, WARM_UP, 200);
+        let (mut node, _) = recording.node();
+        for (number, (now, mut datagram)) in recording.heartbeats().enumerate() {
+            let allocations = measure(|| receive(&mut node, now, &mut datagram)).count_total;
+            assert_eq!(allocations, 0, "heartbeat {number} allocated");
+        }
+    }
+
+    #[test]
+    fn a_link_takes_at_most_a_kibibyte() {
+        let few = held(9);
+        let many = held(17);
+        let link = (many - few) / 8;
+        say(&format!("memory of a link: {link} bytes (aim: at most {LINK_MAX})"));
+        assert!(link <= LINK_MAX, "a link takes {link} bytes: {few} with 8 links, {many} with 16");
+    }
+
+    #[test]
+    fn a_heartbeat_takes_few_instructions() {
+        let valgrind = Command::new("valgrind").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
+        let reason = if cfg!(not(target_arch = "x86_64")) {
+            "the bound is for x86-64"
+        } else if cfg!(debug_assertions) {
+            say("skipped: instructions of a heartbeat: the bound is for --release");
+            return;
+        } else if !valgrind.is_ok_and(|status| status.success()) {
+            "needs valgrind"
+        } else {
+            // What comes before the heartbeats is the same in both runs, so it cancels out.
+            let each = (instructions(400) - instructions(200)) / 200;
+            say(&format!("instructions of a heartbeat: {each} (aim: at most {INSTRUCTIONS_MAX})"));
+            assert!(each <= INSTRUCTIONS_MAX, "a heartbeat takes {each} instructions");
+            // Less than one hash: nothing was received.
+            assert!(each > 2_000, "{each} instructions are too few to be true");
+            return;
+        };
+        assert!(std::env::var_os("DDDNS_REQUIRE_TOOLS").is_none(), "instructions of a heartbeat: {reason}");
+        say(&format!("skipped: instructions of a heartbeat: {reason}"));
+    }
+
+    #[test]
+    #[ignore = "is what a_heartbeat_takes_few_instructions runs under callgrind"]
+    fn receive_heartbeats() {
+        let count = std::env::var(COUNT).unwrap().parse().unwrap();
+        let recording = Recording::new(Instant::now(), 2, WARM_UP, 400);
+        let (mut node, _) = recording.node();
+        for (now, mut datagram) in recording.heartbeats().take(count) {
+            receive(&mut node, now, &mut datagram);
+        }
+    }
+
+    /// How many bytes a node holds that has a link with each of the others, in a cluster of this size.
+    fn held(nodes: usize) -> i64 {
+        let recording = Recording::new(Instant::now(), nodes, WARM_UP, 0);
+        let mut node = None;
+        let held = measure(|| node = Some(recording.node())).bytes_current;
+        let (node, now) = node.expect("it was made");
+        let status = node.status(now);
+        let up = status.peers.iter().filter(|peer| peer.state == dddns::node::status::PeerState::Up).count();
+        assert_eq!(up, nodes - 1, "every link is up");
+        held
+    }
+
+    /// How many instructions this test program takes in all to receive so many heartbeats.
+    fn instructions(heartbeats: u64) -> u64 {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("callgrind");
+        let output = Command::new("valgrind")
+            .args(["--tool=callgrind", &format!("--callgrind-out-file={}", file.display())])
+            .arg(std::env::current_exe().unwrap())
+            .args(["--exact", "tests::receive_heartbeats", "--ignored", "--test-threads=1"])
+            .env(COUNT, heartbeats.to_string())
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let counts = fs::read_to_string(file).unwrap();
+        let total = counts.lines().find_map(|line| line.strip_prefix("totals:")).expect("callgrind counts");
+        total.trim().parse().unwrap()
+    }
+
+    /// Not `eprintln!`: the test harness would swallow it.
+    fn say(line: &str) {
+        let _ = writeln!(io::stderr(), "{line}");
+    }
+}
