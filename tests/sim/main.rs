@@ -2,4 +2,5 @@
 
 mod cluster;
 mod healing;
+mod hostile;
 mod joining;
