@@ -316,6 +316,7 @@ impl Node {
         } else {
             let before = link.session.replace(session);
             link.outstanding = None;
+            link.timed = None;
             link.timers.set(LinkTimer::Resend, None);
             std::mem::replace(&mut link.previous, before)
         };

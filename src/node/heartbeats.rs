@@ -20,6 +20,8 @@ const RESEND_FIRST: Duration = Duration::from_millis(500);
 const RESEND_MAX: Duration = Duration::from_secs(2);
 /// How many unanswered attempts make a peer suspect. Spec: `SUSPECT_AFTER`.
 const SUSPECT_AFTER: u32 = 2;
+/// How often the patience with a peer is doubled that becomes suspect again and again. Spec: `SUSPECT_AFTER`.
+const RELAPSES_MAX: u8 = 3;
 /// How long after a node found that it has moved one unanswered attempt is enough: peers that moved in the same moment
 /// cannot be reached any more. Spec: `MOVED`.
 const MOVED: Duration = Duration::from_secs(5);
@@ -46,7 +48,10 @@ impl Node {
         }
         let attempts = link.outstanding.map_or(0, |outstanding| outstanding.attempts);
         let moved = self.last_burst.is_some_and(|last| now < last + MOVED);
-        if attempts >= if moved { 1 } else { SUSPECT_AFTER } && link.state == PeerState::Up {
+        // A peer that is heard and does not hear would otherwise be suspect and up in turns without pause.
+        let patience = if moved && link.relapses == 0 { 1 } else { SUSPECT_AFTER << link.relapses };
+        if attempts >= patience && link.is_up() {
+            link.relapses = (link.relapses + 1).min(RELAPSES_MAX);
             self.declare_suspect(now, slot);
         }
         self.counters.resends += 1;
@@ -78,6 +83,9 @@ impl Node {
         let attempts = link.outstanding.map_or(0, |outstanding| outstanding.attempts);
         let first = link.outstanding.map_or(counter, |outstanding| outstanding.first);
         link.outstanding = Some(Outstanding { first, last: counter, sent: now, attempts: attempts + 1 });
+        if attempts == 0 {
+            link.timed = Some((counter, now));
+        }
         let base = RESEND_FIRST.max(link.rtt.unwrap_or_default() * 2);
         let wait = (base * 2u32.pow(attempts.min(2))).min(RESEND_MAX.max(base));
         self.disarm(slot, LinkTimer::Heartbeat);
@@ -103,8 +111,12 @@ impl Node {
 
     pub(super) fn receive_ack(&mut self, now: Instant, arrival: &Arrival, ack: &HeartbeatAck) {
         let Some(link) = self.links.get_mut(arrival.slot) else { return };
-        if let Some(outstanding) = link.outstanding.filter(|sent| arrival.current && sent.last + 1 == ack.acked) {
-            link.measure(now.saturating_duration_since(outstanding.sent));
+        let last = link.outstanding.map(|outstanding| (outstanding.last, outstanding.sent));
+        let answered = [last, link.timed].into_iter().flatten().find(|(counter, _)| counter + 1 == ack.acked);
+        if let Some((_, sent)) = answered.filter(|_| arrival.current) {
+            link.measure(now.saturating_duration_since(sent));
+            link.timed = None;
+            link.relapses = 0;
         }
         self.exchanged(now, arrival, ack.acked);
         self.compare_digest(now, arrival.slot, ack.digest);
@@ -131,6 +143,7 @@ impl Node {
         // Each session counts for itself.
         if arrival.current && link.outstanding.is_some_and(|outstanding| outstanding.first < seen) {
             link.outstanding = None;
+            link.relapses = 0;
             link.timers.set(LinkTimer::Resend, None);
         }
         if link.outstanding.is_none() {

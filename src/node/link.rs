@@ -35,6 +35,10 @@ pub(crate) struct Link {
     /// When a datagram went each way.
     pub(crate) last_exchange: Option<Instant>,
     pub(crate) outstanding: Option<Outstanding>,
+    /// The first attempt of the last heartbeat: its counter, and when it was sent. The answer is measured however late.
+    pub(crate) timed: Option<(u64, Instant)>,
+    /// How often in a row the peer became suspect without having answered a heartbeat in between.
+    pub(crate) relapses: u8,
     /// Smoothed round-trip time, as in RFC 6298.
     pub(crate) rtt: Option<Duration>,
     /// Where the peer sees this node, and when it said so.
@@ -103,6 +107,8 @@ impl Link {
             last_heard: None,
             last_exchange: None,
             outstanding: None,
+            timed: None,
+            relapses: 0,
             rtt: None,
             reflection: None,
             candidates: Candidates::default(),

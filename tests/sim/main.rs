@@ -4,3 +4,5 @@ mod cluster;
 mod healing;
 mod hostile;
 mod joining;
+mod liveness;
+mod sessions;
