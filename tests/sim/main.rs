@@ -3,6 +3,8 @@
 mod cluster;
 mod healing;
 mod hostile;
+mod insider;
 mod joining;
+mod knowledge;
 mod liveness;
 mod sessions;

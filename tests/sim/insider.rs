@@ -1,0 +1,237 @@
+//! A member that lies: it has the keys of one node, and what it does to the others has bounds.
+
+use std::time::{Duration, Instant};
+
+use dddns::auth::drbg::Drbg;
+use dddns::auth::handshake::{Initiator, Purpose};
+use dddns::auth::session::Session;
+use dddns::node::event::Event;
+use dddns::sim::world::{Flight, HostId, World};
+use dddns::wire::address::Address;
+use dddns::wire::body::Body;
+use dddns::wire::datagram::Datagram;
+use dddns::wire::heartbeat::Heartbeat;
+use dddns::wire::id::{Digest, Index, NodeId};
+use dddns::wire::leave::Leave;
+use dddns::wire::list::List;
+use dddns::wire::located::{Located, LocatedEntry, Source};
+use dddns::wire::members::Members;
+use dddns::wire::record::{MemberRecord, MemberState};
+use dddns::wire::rendezvous::Rendezvous;
+
+use crate::cluster::{formed, happened, home, place, secrets};
+
+/// The keys of a host whose node was switched off, in other hands: a session with one victim.
+struct Liar {
+    session: Session,
+    from: Address,
+    to: Address,
+    epoch: Instant,
+    began: Duration,
+}
+
+impl Liar {
+    /// Takes over `host` and makes a session with `victim`.
+    #[expect(clippy::disallowed_methods, reason = "an Instant can only be had from the clock; only differences count")]
+    fn take_over(world: &mut World, host: HostId, victim: HostId) -> Self {
+        world.kill(host);
+        let (from, to) = (world.addresses(host)[0], world.addresses(victim)[0]);
+        let mut drbg = Drbg::new(world.dice.seed());
+        let (identity, responder) = (world.identity(host).clone(), world.identity(victim).public_key());
+        let cluster = secrets();
+        let index = Index(0x0BAD_0BAD);
+        let mut initiator =
+            Initiator::start(&identity, &responder, Purpose::Member(&cluster), index, &mut drbg).unwrap();
+        world.tap();
+        world.inject(Flight { from, to, datagram: initiator.datagram().to_vec() });
+        world.run_for(Duration::from_millis(50));
+        let answers = world.tapped().into_iter().filter(|flight| flight.from == to && flight.to == from);
+        let response = answers
+            .filter_map(|flight| match Datagram::parse(&flight.datagram) {
+                Ok(Datagram::Response(response)) => Some(response),
+                _ => None,
+            })
+            .next()
+            .expect("a member is answered");
+        let (keys, payload) = initiator.finish(&response).unwrap();
+        let epoch = Instant::now();
+        let session = Session::new(keys, index, response.sender, payload.clock_ms, epoch);
+        let mut liar = Self { session, from, to, epoch, began: world.now() };
+        liar.reflect(world, to);
+        liar
+    }
+
+    fn reflect(&mut self, world: &mut World, address: Address) {
+        self.say(world, &Heartbeat { seen: 0, digest: Digest([0; 8]), reflection: Some(address) });
+    }
+
+    fn say(&mut self, world: &mut World, body: &impl Body) {
+        let now = self.epoch + (world.now() - self.began);
+        let mut datagram = Vec::new();
+        self.session.encode(now, body, &mut datagram).unwrap();
+        world.inject(Flight { from: self.from, to: self.to, datagram });
+    }
+
+    fn located(&mut self, world: &mut World, id: NodeId, addresses: &[Address]) {
+        let mut entries = List::new();
+        for &address in addresses {
+            entries.push(LocatedEntry { id, source: Source::Up, age_s: 0, address }).unwrap();
+        }
+        self.say(world, &Located { entries });
+    }
+}
+
+fn victim_of_poison(n: u16) -> Address {
+    let [a, b] = n.to_be_bytes();
+    place([203, 0, a, b])
+}
+
+/// The datagrams that went to none of the hosts.
+fn strays(world: &mut World) -> Vec<Flight> {
+    world.tapped().into_iter().filter(|flight| flight.to.ip().to_string().starts_with("203.0.")).collect()
+}
+
+#[test]
+fn false_addresses_get_three_probes_each() {
+    let mut world = formed(1, 4);
+    let mut liar = Liar::take_over(&mut world, 3, 0);
+    world.kill(1);
+    world.run_for(Duration::from_secs(60));
+    let id = world.id(1);
+    world.tap();
+    let poison: Vec<Address> = (1..=8).map(victim_of_poison).collect();
+    liar.located(&mut world, id, &poison);
+    world.run_for(Duration::from_millis(100));
+    // The same again, while they are probed.
+    liar.located(&mut world, id, &poison);
+    world.run_for(Duration::from_secs(10));
+    let strays = strays(&mut world);
+    assert!(!strays.is_empty());
+    for address in poison {
+        let to: Vec<usize> = strays.iter().filter(|f| f.to == address).map(|f| f.datagram.len()).collect();
+        assert!(to.len() <= 3, "{address}: {to:?}");
+    }
+    world.start(1);
+    assert!(
+        world.run_until(Duration::from_secs(3), |world| world.knows(0, 1)).is_some(),
+        "and do not hide the true one"
+    );
+}
+
+#[test]
+fn a_flood_of_false_addresses_stays_within_the_budget() {
+    let mut world = formed(2, 4);
+    let mut liar = Liar::take_over(&mut world, 3, 0);
+    world.kill(1);
+    world.run_for(Duration::from_secs(60));
+    let id = world.id(1);
+    world.tap();
+    for n in 0..1000_u16 {
+        let poison: Vec<Address> = (0..8).map(|k| victim_of_poison(n * 8 + k + 1)).collect();
+        liar.located(&mut world, id, &poison);
+        world.run_for(Duration::from_millis(10));
+    }
+    // A burst of 100 and 50 a second, for ten seconds.
+    let sent = strays(&mut world).len();
+    assert!((100..=610).contains(&sent), "{sent} probes");
+    world.start(1);
+    assert!(world.run_until(Duration::from_secs(3), |world| world.knows(0, 1)).is_some());
+    assert!(world.status(0).peers.iter().all(|peer| peer.candidates <= 8));
+}
+
+#[test]
+fn addresses_that_nobody_can_have_are_not_probed() {
+    let mut world = formed(3, 4);
+    let mut liar = Liar::take_over(&mut world, 3, 0);
+    world.kill(1);
+    world.run_for(Duration::from_secs(60));
+    let id = world.id(1);
+    let before = world.count(0, "probes");
+    let never = [[127, 0, 0, 1], [224, 0, 0, 1], [255, 255, 255, 255], [169, 254, 1, 1], [0, 1, 2, 3]];
+    world.tap();
+    liar.located(&mut world, id, &never.map(place));
+    let mut addresses = List::new();
+    addresses.push(place(never[0])).unwrap();
+    liar.say(&mut world, &Rendezvous { seeker: id, addresses });
+    world.run_for(Duration::from_millis(500));
+    let sent = world.tapped();
+    assert!(never.iter().all(|ip| sent.iter().all(|flight| flight.to != place(*ip))));
+    assert!(world.count(0, "probes") - before <= 3, "the usual rounds only");
+}
+
+#[test]
+fn hearsay_about_a_peer_that_is_up_moves_it_nowhere() {
+    let mut world = formed(4, 4);
+    let mut liar = Liar::take_over(&mut world, 3, 0);
+    let id = world.id(1);
+    let moved = |world: &World| happened(world, 0, |event| matches!(event, Event::PeerMoved { .. }));
+    let before = moved(&world);
+    for n in 1..100 {
+        liar.located(&mut world, id, &[victim_of_poison(n)]);
+        let mut addresses = List::new();
+        addresses.push(home(3)).unwrap();
+        liar.say(&mut world, &Rendezvous { seeker: id, addresses });
+        world.run_for(Duration::from_millis(300));
+        assert!(world.knows(0, 1) && world.knows(0, 2));
+    }
+    assert_eq!(moved(&world), before);
+}
+
+#[test]
+fn one_liar_of_three_observers_is_outvoted() {
+    let mut world = formed(5, 4);
+    let mut liar = Liar::take_over(&mut world, 3, 0);
+    let own = |world: &World| happened(world, 0, |event| matches!(event, Event::OwnAddress { .. }));
+    let before = own(&world);
+    let mut heard = 0;
+    for n in 1..200_u16 {
+        liar.reflect(&mut world, victim_of_poison(n));
+        world.run_for(Duration::from_millis(500));
+        let own = &world.status(0).addresses[0];
+        assert_eq!((own.address, own.confidence.as_str(), own.observers), (home(1), "agreed", 2));
+        heard += usize::from(own.groups == 3);
+    }
+    assert!(heard > 50, "its votes were counted {heard} times of 199");
+    assert_eq!(own(&world), before);
+    assert!(world.knows(0, 1) && world.knows(0, 2));
+}
+
+#[test]
+fn a_member_says_goodbye_for_itself_only() {
+    let mut world = formed(6, 4);
+    let mut liar = Liar::take_over(&mut world, 3, 0);
+    liar.say(&mut world, &Leave);
+    world.run_for(Duration::from_secs(30));
+    assert!(world.knows(0, 1) && world.knows(0, 2));
+    assert_eq!(world.peer(0, 3).unwrap().state.as_str(), "left");
+}
+
+#[test]
+fn a_flood_of_members_ends_at_the_bound() {
+    let mut world = formed(7, 3);
+    let mut liar = Liar::take_over(&mut world, 2, 0);
+    for n in 0..400_u16 {
+        let mut records: Vec<MemberRecord> = (0..9_u8).map(|k| invented(n, k)).collect();
+        records.sort_by_key(MemberRecord::id);
+        let mut page = Members { more: false, records: List::new() };
+        records.into_iter().for_each(|record| page.records.push(record).unwrap());
+        liar.say(&mut world, &page);
+        world.run_for(Duration::from_millis(25));
+    }
+    assert_eq!(world.status(0).peers.len(), 1023);
+    world.run_for(Duration::from_secs(20));
+    assert!(world.knows(0, 1) && world.knows(1, 0), "those who are there stay");
+}
+
+fn invented(n: u16, k: u8) -> MemberRecord {
+    let mut key = [k; 32];
+    key[..2].copy_from_slice(&n.to_be_bytes());
+    MemberRecord {
+        public_key: dddns::wire::id::PublicKey(key),
+        admitted_by: NodeId([1; 16]),
+        admission: 9,
+        state: MemberState::Member,
+        revision: 0,
+        name: format!("x-{n}-{k}").parse().unwrap(),
+    }
+}

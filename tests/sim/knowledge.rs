@@ -1,0 +1,89 @@
+//! What nodes know: their own address, and who is a member.
+
+use std::time::Duration;
+
+use dddns::node::event::Event;
+use dddns::sim::world::World;
+
+use crate::cluster::{TODAY, away, config, formed, home, join};
+
+/// When all others have published the new place of host 1, and when it has its own.
+fn published(world: &mut World, nodes: usize) -> (Duration, Duration) {
+    let since = world.now();
+    let new = away(2);
+    world.move_to(1, &[new]);
+    let others = world.run_until(Duration::from_secs(30), |world| {
+        (0..nodes)
+            .filter(|host| *host != 1)
+            .all(|host| world.peer(host, 1).is_some_and(|peer| peer.address == Some(new)))
+    });
+    assert!(world.run_until(Duration::from_secs(30), |world| world.knows_itself(1)).is_some());
+    let own = world.events(1).iter().rev().find(|(_, event)| matches!(event, Event::OwnAddress { .. }));
+    (others.unwrap(), own.unwrap().0 - since)
+}
+
+#[test]
+fn a_move_is_known_to_all_and_to_the_mover_in_time() {
+    for nodes in [3, 5] {
+        let mut times: Vec<Duration> = (0..40)
+            .map(|seed| {
+                let mut world = formed(seed, nodes);
+                world.run_for(Duration::from_millis(seed * 250));
+                let (others, own) = published(&mut world, usize::from(nodes));
+                others.max(own)
+            })
+            .collect();
+        times.sort();
+        let rtt = Duration::from_millis(40);
+        let fifth = Duration::from_secs(2);
+        let second = Duration::from_secs(1);
+        println!("{nodes} nodes: {:?}, max {:?}", times[20], times[39]);
+        assert!(times[20] <= fifth + second + rtt, "typically: {times:?}");
+        assert!(times[39] <= Duration::from_secs(10) + second, "always: {times:?}");
+    }
+}
+
+#[test]
+fn an_admission_reaches_all_within_two_intervals() {
+    for seed in 0..10 {
+        for loss in [0, 200] {
+            let mut world = formed(seed, 5);
+            world.network.conditions.loss_per_mille = loss;
+            let host = world.add_host(config(6), &[home(6)], TODAY);
+            join(&mut world, 2, host);
+            let id = world.id(host);
+            let admitted = |world: &World, by: usize| world.status(by).peers.iter().any(|peer| peer.id == id);
+            assert!(world.run_until(Duration::from_secs(60), |world| admitted(world, 2)).is_some());
+            let all = world.run_until(Duration::from_secs(20), |world| (0..5).all(|by| admitted(world, by)));
+            assert!(all.is_some(), "seed {seed}, loss {loss}");
+            assert!(world.run_until(Duration::from_secs(60), World::whole).is_some(), "seed {seed}, loss {loss}");
+        }
+    }
+}
+
+#[test]
+fn a_member_that_was_away_learns_what_it_missed() {
+    for seed in 0..2 {
+        let mut world = formed(seed, 3);
+        world.kill(1);
+        world.run_for(Duration::from_secs(60));
+        let host = world.add_host(config(4), &[home(4)], TODAY);
+        join(&mut world, 0, host);
+        world.run_for(Duration::from_secs(86_400));
+        world.start(1);
+        assert!(world.run_until(Duration::from_secs(10), World::whole).is_some(), "seed {seed}");
+        assert_eq!(world.status(1).peers.len(), 3);
+    }
+}
+
+#[test]
+fn a_name_that_is_changed_is_told_to_all() {
+    let mut world = formed(1, 3);
+    world.kill(1);
+    world.config(1).name = "attic".parse().unwrap();
+    world.start(1);
+    world.run_for(Duration::from_secs(10));
+    for host in [0, 2] {
+        assert_eq!(world.peer(host, 1).unwrap().name.to_string(), "attic");
+    }
+}
