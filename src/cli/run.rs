@@ -8,7 +8,8 @@ use tracing::level_filters::LevelFilter;
 
 use crate::cli::args::Global;
 use crate::cli::failure::{Exit, Failure};
-use crate::cli::{log, node_client, stop_signal};
+use crate::cli::stop_signal::StopSignal;
+use crate::cli::{log, node_client};
 use crate::daemon::control_server::ControlServer;
 use crate::daemon::control_socket;
 use crate::daemon::file_store::FileStore;
@@ -36,6 +37,8 @@ pub(super) fn run(global: &Global) -> Result<Exit, Failure> {
 }
 
 async fn serve(dir: StateDir, start: Start) -> Result<Exit, Failure> {
+    let no_signals = |error| Failure::new(Exit::Failed, format!("cannot take signals: {error}"));
+    let mut signals = StopSignal::take().map_err(no_signals)?;
     tell_start(&dir, &start);
     let listen = start.settings.listen.clone();
     let store = FileStore::new(dir.clone(), start.identity.public_key(), start.state.joined_with);
@@ -46,7 +49,7 @@ async fn serve(dir: StateDir, start: Start) -> Result<Exit, Failure> {
     tell_systemd(Moment::Ready);
     tokio::select! {
         ended = &mut running => outcome(ended),
-        signal = stop_signal::wait() => {
+        signal = signals.received() => {
             tracing::info!(signal, "stopping");
             tell_systemd(Moment::Stopping);
             stop(&node, running).await
