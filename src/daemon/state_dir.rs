@@ -97,7 +97,7 @@ pub(crate) enum StateDirError {
     #[error("another dddns is using {}: stop it first, or give another directory with --state-dir", path.display())]
     Locked { path: PathBuf },
     /// It cannot be locked.
-    #[error("cannot lock {}: {source}", path.display())]
+    #[error("cannot lock {}: {source}: run this as the user that the directory belongs to", path.display())]
     Lock { path: PathBuf, source: io::Error },
 }
 
