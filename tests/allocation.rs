@@ -129,13 +129,14 @@ fn sessions(now: Instant) -> (Session, Session) {
     let received =
         Received::read(&responder, Prologue::Member(&cluster.id), &initiation, &mut drbg).expect("an initiation");
     let payload = ResponsePayload {
+        sender: Index(2),
         verdict: Verdict::Accepted,
         observed: Address::new([192, 0, 2, 1].into(), 1).expect("an address"),
         clock_ms: 1_000_000,
         cluster_id: ClusterId([0; 16]),
         cluster_key: [0; 32],
     };
-    let (response, theirs) = received.respond(&cluster.key.0, Index(2), &payload).expect("a response");
+    let (response, theirs) = received.respond(&cluster.key.0, &payload).expect("a response");
     let Ok(Datagram::Response(response)) = Datagram::parse(&response) else { panic!("not a response") };
     let (ours, _) = started.finish(&response).expect("the end");
     (

@@ -233,12 +233,14 @@ proptest! {
         verdict in prop::sample::select(vec![
             Verdict::Accepted, Verdict::Expired, Verdict::Used, Verdict::Full,
         ]),
+        sender in 1_u32..,
         observed in address(),
         clock_ms in any::<u64>(),
         cluster in any::<([u8; 16], [u8; 32])>(),
     ) {
         let told = verdict == Verdict::Accepted;
         let payload = ResponsePayload {
+            sender: if told { Index(sender) } else { Index::NONE },
             verdict,
             observed,
             clock_ms,

@@ -17,7 +17,7 @@ use crate::wire::error::DecodeError;
 use crate::wire::id::{ClusterId, Index, InviteId, PublicKey};
 use crate::wire::initiation::{Initiation, InitiationPayload, Mode};
 use crate::wire::name::Name;
-use crate::wire::response::{Response, ResponsePayload, Verdict};
+use crate::wire::response::{Response, ResponsePayload};
 
 /// What an initiator wants.
 #[derive(Clone, Copy, Debug)]
@@ -33,7 +33,7 @@ pub enum Purpose<'a> {
     },
 }
 
-/// What both ends of a handshake must agree on before it begins. Spec: `spec/cryptography.md` section 3.
+/// What both ends of a handshake must agree on before it begins, besides the header of the initiation. Spec: `spec/cryptography.md` section 3.
 #[derive(Clone, Copy, Debug)]
 pub enum Prologue<'a> {
     /// Between members of this cluster.
@@ -61,7 +61,8 @@ pub struct Received {
 /// Why a handshake message is discarded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HandshakeError {
-    /// The Noise message does not decrypt: another key, cluster or invite, or not one bit as it was sent.
+    /// The Noise message does not decrypt: it was made for another key, cluster or invite, or it is not as it was sent,
+    /// header included.
     #[error("the handshake message does not decrypt")]
     Decrypt,
     /// A Diffie-Hellman result is zero: the other end's key is not one (AUTH-3).
@@ -70,7 +71,7 @@ pub enum HandshakeError {
     /// The message decrypts, and what it says is against the format: the other end is at fault.
     #[error("the handshake message says what it may not: {0}")]
     Payload(DecodeError),
-    /// A session index belongs to no initiation under way, or does not fit the verdict.
+    /// A session index is 0, belongs to no initiation under way, or does not fit the verdict.
     #[error("the session index does not fit")]
     Index,
     /// The handshake is not at this point: it has ended.
@@ -107,9 +108,9 @@ impl Initiator {
             Prologue::Member(_) => (Mode::Member, InviteId([0; 8])),
             Prologue::Join(invite) => (Mode::Join, invite),
         };
-        let mut noise = Noise::initiator(identity, responder, &prologue.to_bytes(), &psk, drbg.array())?;
-        let message = noise.write(&payload.to_bytes())?;
-        let mut initiation = Initiation { mode, sender, invite, noise: message, mac1: [0; 16], mac2: [0; 16] };
+        let mut initiation = Initiation { mode, sender, invite, noise: [0; 160], mac1: [0; 16], mac2: [0; 16] };
+        let mut noise = Noise::initiator(identity, responder, &prologue.to_bytes(&initiation), &psk, drbg.array())?;
+        initiation.noise = noise.write(&payload.to_bytes())?;
         initiation.mac1 = Mac1Key::of(responder).mac1(&initiation);
         Ok(Self { noise, responder: *responder, initiation, datagram: initiation.to_bytes() })
     }
@@ -142,24 +143,20 @@ impl Initiator {
     }
 
     /// Ends the handshake with the responder's answer. The keys serve only if the verdict is
-    /// [`Verdict::Accepted`]. The caller has verified the response's mac1.
+    /// [`Verdict::Accepted`](crate::wire::response::Verdict::Accepted). The caller has verified the response's mac1.
     ///
     /// # Errors
     ///
     /// [`HandshakeError::Index`], [`HandshakeError::Decrypt`] and [`HandshakeError::ZeroDh`] for a response that
     /// nobody with the responder's key made for this initiation: the handshake goes on, the right one may still come.
-    /// [`HandshakeError::Payload`] if the responder itself answers against the format, [`HandshakeError::Index`] if the
-    /// index does not fit the verdict: the handshake has ended, and a next call says [`HandshakeError::State`].
+    /// [`HandshakeError::Payload`] if the responder itself answers against the format (its index does not fit the
+    /// verdict, say): the handshake has ended, and a next call says [`HandshakeError::State`].
     pub fn finish(&mut self, response: &Response) -> Result<(SessionKeys, ResponsePayload), HandshakeError> {
         if response.receiver != self.sender() {
             return Err(HandshakeError::Index);
         }
         let payload = Zeroizing::new(self.noise.read(&response.noise)?);
         let payload = ResponsePayload::from_bytes(self.initiation.mode, &payload).map_err(HandshakeError::Payload)?;
-        let accepted = payload.verdict == Verdict::Accepted;
-        if accepted == (response.sender == Index::NONE) {
-            return Err(HandshakeError::Index);
-        }
         Ok((SessionKeys::derive(&self.noise.split()?, true), payload))
     }
 }
@@ -178,8 +175,8 @@ impl Received {
     ///
     /// # Errors
     ///
-    /// [`HandshakeError::Decrypt`] if it was not made for this identity and prologue (also if the initiation's mode is
-    /// not the prologue's), [`HandshakeError::ZeroDh`] if a key in it is none, [`HandshakeError::Payload`] if its
+    /// [`HandshakeError::Decrypt`] if it was not made for this identity and prologue, or if its header is not the one that
+    /// it was made with (AUTH-12), [`HandshakeError::ZeroDh`] if a key in it is none, [`HandshakeError::Payload`] if its
     /// payload is against the format.
     pub fn read(
         identity: &Identity,
@@ -187,7 +184,7 @@ impl Received {
         initiation: &Initiation,
         drbg: &mut Drbg,
     ) -> Result<Self, HandshakeError> {
-        let mut noise = Noise::responder(identity, &prologue.to_bytes(), drbg.array())?;
+        let mut noise = Noise::responder(identity, &prologue.to_bytes(initiation), drbg.array())?;
         let payload = noise.read(&initiation.noise)?;
         let payload = InitiationPayload::from_bytes(initiation.mode, &payload).map_err(HandshakeError::Payload)?;
         let initiator = noise.remote().ok_or(HandshakeError::State)?;
@@ -209,27 +206,24 @@ impl Received {
         }
     }
 
-    /// Answers. `psk` is the cluster key between members, the invite's hash when joining; `index` is the one by which
-    /// the initiator is to address this end. A refusal carries no index, whatever is given, and its keys serve nothing.
+    /// Answers. `psk` is the cluster key between members, the invite's hash when joining. The keys of a refusal serve
+    /// nothing.
     ///
     /// # Errors
     ///
-    /// [`HandshakeError::Index`] if the payload accepts and `index` is 0, [`HandshakeError::ZeroDh`] if the initiator's
-    /// ephemeral key is none.
+    /// [`HandshakeError::Index`] if the payload accepts without an index or refuses with one, [`HandshakeError::ZeroDh`]
+    /// if the initiator's ephemeral key is none.
     pub fn respond(
         mut self,
         psk: &[u8; 32],
-        index: Index,
         payload: &ResponsePayload,
     ) -> Result<([u8; Response::LEN], SessionKeys), HandshakeError> {
-        let sender = match payload.verdict {
-            Verdict::Accepted if index == Index::NONE => return Err(HandshakeError::Index),
-            Verdict::Accepted => index,
-            Verdict::Expired | Verdict::Used | Verdict::Full => Index::NONE,
-        };
+        if !payload.index_fits() {
+            return Err(HandshakeError::Index);
+        }
         self.noise.set_psk(psk)?;
         let noise = self.noise.write(Zeroizing::new(payload.to_bytes()).as_slice())?;
-        let mut response = Response { sender, receiver: self.sender, noise, mac1: [0; 16] };
+        let mut response = Response { receiver: self.sender, noise, mac1: [0; 16] };
         response.mac1 = Mac1Key::of(&self.initiator).mac1(&response);
         Ok((response.to_bytes(), SessionKeys::derive(&self.noise.split()?, false)))
     }
@@ -245,10 +239,13 @@ impl fmt::Debug for Received {
 }
 
 impl Prologue<'_> {
-    fn to_bytes(self) -> Vec<u8> {
+    /// The Noise prologue: this, and the header of the initiation, of which no byte can then be changed (AUTH-12).
+    fn to_bytes(self, initiation: &Initiation) -> Vec<u8> {
+        let initiation = initiation.to_bytes();
+        let (header, _) = initiation.split_at(Initiation::BEFORE_NOISE);
         match self {
-            Self::Member(cluster) => [b"dddns/1 member".as_slice(), &cluster.0].concat(),
-            Self::Join(invite) => [b"dddns/1 join".as_slice(), &invite.0].concat(),
+            Self::Member(cluster) => [b"dddns/1 member".as_slice(), &cluster.0, header].concat(),
+            Self::Join(invite) => [b"dddns/1 join".as_slice(), &invite.0, header].concat(),
         }
     }
 }
@@ -279,6 +276,7 @@ mod tests {
     use crate::wire::body::Body;
     use crate::wire::datagram::Datagram;
     use crate::wire::path::PathChallenge;
+    use crate::wire::response::Verdict;
 
     /// Everything that a handshake takes.
     struct Scene {
@@ -298,12 +296,16 @@ mod tests {
         }
 
         fn start(&mut self, mode: Mode) -> Initiator {
+            self.start_as(mode, Index(10))
+        }
+
+        fn start_as(&mut self, mode: Mode, sender: Index) -> Initiator {
             let purpose = match mode {
                 Mode::Member => Purpose::Member(&self.cluster),
                 Mode::Join => Purpose::Join { token: &self.token, name: name() },
             };
             let responder = self.responder.public_key();
-            Initiator::start(&self.initiator, &responder, purpose, Index(10), &mut self.drbg).unwrap()
+            Initiator::start(&self.initiator, &responder, purpose, sender, &mut self.drbg).unwrap()
         }
 
         fn prologue(&self, mode: Mode) -> Prologue<'_> {
@@ -326,7 +328,7 @@ mod tests {
 
         fn answer(&self, mode: Mode, initiator: &Initiator) -> (Response, SessionKeys) {
             let received = self.read(mode, &sent(initiator)).unwrap();
-            let (bytes, keys) = received.respond(&self.psk(mode), Index(20), &payload(mode)).unwrap();
+            let (bytes, keys) = received.respond(&self.psk(mode), &payload(mode)).unwrap();
             (parse(&bytes), keys)
         }
     }
@@ -342,6 +344,7 @@ mod tests {
     fn payload(mode: Mode) -> ResponsePayload {
         let told = if mode == Mode::Join { 9 } else { 0 };
         ResponsePayload {
+            sender: Index(20),
             verdict: Verdict::Accepted,
             observed: address(),
             clock_ms: 1_700_000_000_000,
@@ -395,10 +398,9 @@ mod tests {
             let received = scene.read(mode, &initiation).unwrap();
             assert_eq!(received.initiator(), scene.initiator.public_key());
             assert_eq!(received.name(), (mode == Mode::Join).then(name));
-            let (bytes, theirs) = received.respond(&scene.psk(mode), Index(20), &payload(mode)).unwrap();
+            let (bytes, theirs) = received.respond(&scene.psk(mode), &payload(mode)).unwrap();
             let response = parse(&bytes);
             assert!(Mac1Key::of(&scene.initiator.public_key()).verify_mac1(&response));
-            assert_eq!(response.sender, Index(20));
             let (ours, told) = initiator.finish(&response).unwrap();
             assert_eq!(told, payload(mode));
             assert!(understand(ours, theirs));
@@ -459,7 +461,7 @@ mod tests {
         assert_eq!(read(&scene.responder, Prologue::Join(InviteId([3; 8])), &mut drbg), refused);
 
         let received = scene.read(Mode::Member, &initiation).unwrap();
-        let (bytes, _) = received.respond(&[0; 32], Index(20), &payload(Mode::Member)).unwrap();
+        let (bytes, _) = received.respond(&[0; 32], &payload(Mode::Member)).unwrap();
         assert_eq!(initiator.finish(&parse(&bytes)).err(), refused, "another pre-shared key");
         let (response, theirs) = scene.answer(Mode::Member, &initiator);
         let (ours, _) = initiator.finish(&response).unwrap();
@@ -467,27 +469,90 @@ mod tests {
     }
 
     #[test]
+    fn a_changed_header_of_an_initiation_is_refused() {
+        for mode in [Mode::Member, Mode::Join] {
+            let mut scene = Scene::new();
+            let mut initiator = scene.start(mode);
+            let initiation = sent(&initiator);
+            let mac1 = Mac1Key::of(&scene.responder.public_key());
+            let other = if mode == Mode::Member { Mode::Join } else { Mode::Member };
+            for (mut forged, changed) in [
+                (Initiation { sender: Index(11), ..initiation }, "sender index"),
+                (Initiation { invite: InviteId([9; 8]), ..initiation }, "invite ID"),
+                (Initiation { mode: other, ..initiation }, "mode"),
+            ] {
+                forged.mac1 = mac1.mac1(&forged);
+                assert!(mac1.verify_mac1(&forged));
+                // The prologue of both modes, whichever the responder takes the initiation for.
+                for prologue in [mode, other] {
+                    let error = scene.read(prologue, &forged).err();
+                    assert_eq!(error, Some(HandshakeError::Decrypt), "{changed}");
+                }
+            }
+            let (response, theirs) = scene.answer(mode, &initiator);
+            assert!(understand(initiator.finish(&response).unwrap().0, theirs));
+        }
+    }
+
+    #[test]
+    fn a_changed_receiver_index_leaves_the_initiators_as_they_were() {
+        for mode in [Mode::Member, Mode::Join] {
+            let mut scene = Scene::new();
+            let mut meant = scene.start(mode);
+            let mut other = scene.start_as(mode, Index(11));
+            let (response, theirs) = scene.answer(mode, &meant);
+            let (to_other, of_other) = scene.answer(mode, &other);
+            let mac1 = Mac1Key::of(&scene.initiator.public_key());
+            let mut forged = Response { receiver: Index(11), ..response };
+            forged.mac1 = mac1.mac1(&forged);
+            assert!(mac1.verify_mac1(&forged));
+            assert_eq!(meant.finish(&forged).err(), Some(HandshakeError::Index), "not its index");
+            assert_eq!(other.finish(&forged).err(), Some(HandshakeError::Decrypt), "not its ephemeral key");
+            assert!(understand(meant.finish(&response).unwrap().0, theirs));
+            assert!(understand(other.finish(&to_other).unwrap().0, of_other));
+        }
+    }
+
+    #[test]
     fn a_refusal_has_no_index() {
         let mut scene = Scene::new();
         for verdict in [Verdict::Expired, Verdict::Used, Verdict::Full] {
-            let refusal = ResponsePayload { verdict, ..payload(Mode::Member).clone() };
+            let none = Index::NONE;
+            let refusal = ResponsePayload { sender: none, verdict, ..payload(Mode::Member).clone() };
             let mut initiator = scene.start(Mode::Join);
             let received = scene.read(Mode::Join, &sent(&initiator)).unwrap();
-            let (bytes, _) = received.respond(&scene.psk(Mode::Join), Index(20), &refusal).unwrap();
-            let response = parse(&bytes);
-            assert_eq!(response.sender, Index::NONE);
-            assert_eq!(initiator.finish(&response).unwrap().1, refusal);
+            let (bytes, _) = received.respond(&scene.psk(Mode::Join), &refusal).unwrap();
+            assert_eq!(initiator.finish(&parse(&bytes)).unwrap().1, refusal);
 
-            let mut initiator = scene.start(Mode::Join);
+            let indexed = ResponsePayload { sender: Index(20), ..refusal.clone() };
             let received = scene.read(Mode::Join, &sent(&initiator)).unwrap();
-            let (bytes, _) = received.respond(&scene.psk(Mode::Join), Index(20), &refusal).unwrap();
-            let indexed = Response { sender: Index(20), ..parse(&bytes) };
-            assert_eq!(initiator.finish(&indexed).err(), Some(HandshakeError::Index));
+            let refused = received.respond(&scene.psk(Mode::Join), &indexed);
+            assert_eq!(refused.err(), Some(HandshakeError::Index));
         }
         let initiator = scene.start(Mode::Join);
         let received = scene.read(Mode::Join, &sent(&initiator)).unwrap();
-        let refused = received.respond(&scene.psk(Mode::Join), Index::NONE, &payload(Mode::Join));
-        assert_eq!(refused.err(), Some(HandshakeError::Index));
+        let nameless = ResponsePayload { sender: Index::NONE, ..payload(Mode::Join).clone() };
+        assert_eq!(received.respond(&scene.psk(Mode::Join), &nameless).err(), Some(HandshakeError::Index));
+    }
+
+    #[test]
+    fn a_responder_at_fault_ends_the_attempt() {
+        let mut scene = Scene::new();
+        let faults = [
+            (ResponsePayload { sender: Index::NONE, ..payload(Mode::Member).clone() }, DecodeError::Index),
+            (ResponsePayload { verdict: Verdict::Used, ..payload(Mode::Member).clone() }, DecodeError::Index),
+            (ResponsePayload { cluster_key: [1; 32], ..payload(Mode::Member).clone() }, DecodeError::NotZero),
+        ];
+        for (fault, error) in faults {
+            let mut initiator = scene.start(Mode::Member);
+            let mut received = scene.read(Mode::Member, &sent(&initiator)).unwrap();
+            received.noise.set_psk(&scene.cluster.key.0).unwrap();
+            let noise = received.noise.write(&fault.to_bytes()).unwrap();
+            let response = Response { receiver: Index(10), noise, mac1: [0; 16] };
+            assert_eq!(initiator.finish(&response).err(), Some(HandshakeError::Payload(error)));
+            let (right, _) = scene.answer(Mode::Member, &initiator);
+            assert_eq!(initiator.finish(&right).err(), Some(HandshakeError::State));
+        }
     }
 
     #[test]

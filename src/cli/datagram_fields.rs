@@ -58,13 +58,11 @@ fn initiation(reader: &mut Reader<'_>) {
 
 fn response(reader: &mut Reader<'_>) {
     reader.take(2, "zero", zero);
-    reader.take(4, "sender index", |bytes| match bytes {
-        [0, 0, 0, 0] => "0: a refusal".to_owned(),
-        bytes => index(bytes),
-    });
     reader.take(4, "receiver index", index);
     reader.take(32, "e", |_| "the responder's ephemeral public key".to_owned());
-    reader.take(91, "payload", |_| "encrypted: verdict, observed address, clock, cluster ID and key".to_owned());
+    reader.take(95, "payload", |_| {
+        "encrypted: sender index, verdict, observed address, clock, cluster ID and key".to_owned()
+    });
     reader.take(16, "mac1", |_| "shows that the sender knows the initiator's public key".to_owned());
 }
 

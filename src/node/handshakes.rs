@@ -161,17 +161,18 @@ impl Node {
             }
             (Mode::Member | Mode::Join, _) => return Err(Discard::NotAMember),
         };
-        let discloses = verdict == Verdict::Accepted && initiation.mode == Mode::Join;
+        let accepted = verdict == Verdict::Accepted;
+        let discloses = accepted && initiation.mode == Mode::Join;
+        let index = if accepted { fresh_index(&mut self.drbg, &self.links) } else { Index::NONE };
         let payload = ResponsePayload {
+            sender: index,
             verdict,
             observed: from,
             clock_ms: u64::try_from(unix.as_millis()).unwrap_or(u64::MAX),
             cluster_id: if discloses { cluster.id } else { ClusterId([0; 16]) },
             cluster_key: if discloses { cluster.key.0 } else { [0; 32] },
         };
-        let accepted = verdict == Verdict::Accepted;
-        let index = if accepted { fresh_index(&mut self.drbg, &self.links) } else { Index::NONE };
-        let (response, keys) = received.respond(&psk, index, &payload).map_err(|_| Discard::Handshake)?;
+        let (response, keys) = received.respond(&psk, &payload).map_err(|_| Discard::Handshake)?;
         self.outbox.transmit_bytes(from, &response);
         if !accepted {
             return Ok(());
@@ -249,7 +250,7 @@ impl Node {
         }
         let (began, sent_to) = (attempt.began, std::mem::take(&mut attempt.sent_to));
         link.attempt = None;
-        let session = Session::new(keys, response.receiver, response.sender, payload.clock_ms, now);
+        let session = Session::new(keys, response.receiver, payload.sender, payload.clock_ms, now);
         self.install(now, slot, Box::new(session), began);
         self.estimate_rtt(now, slot, began);
         self.arrived(now, slot, from, &sent_to);

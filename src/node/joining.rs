@@ -128,7 +128,7 @@ impl Node {
             // To be stored before the confirmation below burns the invite.
             self.outbox.event(Event::Joined { cluster });
         }
-        let session = Session::new(keys, response.receiver, response.sender, payload.clock_ms, now);
+        let session = Session::new(keys, response.receiver, payload.sender, payload.clock_ms, now);
         self.install(now, slot, Box::new(session), began);
         self.estimate_rtt(now, slot, began);
         self.arrived(now, slot, from, &sent_to);

@@ -92,9 +92,7 @@ impl Responder {
     /// The answer that this very initiation, from this very address, has had already.
     pub(crate) fn repeat(&self, from: Address, initiation: &Initiation) -> Option<&[u8; Response::LEN]> {
         let same = |pending: &&Pending| {
-            pending.address == from
-                && pending.initiation.sender == initiation.sender
-                && pending.initiation.noise == initiation.noise
+            pending.address == from && Initiation { mac2: initiation.mac2, ..*pending.initiation } == *initiation
         };
         self.pending.iter().find(same).map(|pending| &*pending.response)
     }

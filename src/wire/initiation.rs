@@ -59,6 +59,9 @@ impl Initiation {
     /// Size on the wire, in bytes.
     pub const LEN: usize = 208;
 
+    /// What the Noise prologue covers: the bytes before Noise message 1 (AUTH-12).
+    pub const BEFORE_NOISE: usize = 16;
+
     /// What mac1 covers: the bytes before it.
     pub const BEFORE_MAC1: usize = 176;
 

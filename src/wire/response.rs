@@ -19,33 +19,34 @@ use crate::wire::raw::{self, Bytes, Raw};
 /// |---|---|---|
 /// | 0 | 2 | byte 0 and type |
 /// | 2 | 2 | zero |
-/// | 4 | 4 | `sender` |
-/// | 8 | 4 | `receiver` |
-/// | 12 | 123 | `noise` |
+/// | 4 | 4 | `receiver` |
+/// | 8 | 127 | `noise` |
 /// | 135 | 16 | `mac1` |
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Response {
-    /// By which the responder wants to be addressed; [`Index::NONE`] in a refusal, and only there.
-    pub sender: Index,
     /// The initiation's sender index; never 0.
     pub receiver: Index,
     /// Noise message 2.
-    pub noise: [u8; 123],
+    pub noise: [u8; 127],
     /// Shows that the sender knows the initiator's public key.
     pub mac1: [u8; 16],
 }
 
-/// What Noise message 2 carries: 75 bytes. Spec: `spec/formats.md` section 3.2.
+/// What Noise message 2 carries: 79 bytes, wiped when dropped. Spec: `spec/formats.md` section 3.2.
 ///
 /// | offset | size | field |
 /// |---|---|---|
-/// | 0 | 1 | `verdict` |
-/// | 1 | 18 | `observed` |
-/// | 19 | 8 | `clock_ms` |
-/// | 27 | 16 | `cluster_id` |
-/// | 43 | 32 | `cluster_key` |
+/// | 0 | 4 | `sender` |
+/// | 4 | 1 | `verdict` |
+/// | 5 | 18 | `observed` |
+/// | 23 | 8 | `clock_ms` |
+/// | 31 | 16 | `cluster_id` |
+/// | 47 | 32 | `cluster_key` |
 #[derive(Clone, PartialEq, Eq)]
 pub struct ResponsePayload {
+    /// By which the responder wants to be addressed; [`Index::NONE`] in a refusal, and only there. It stands here, and
+    /// not in clear like other indices, so that nobody else can change it (AUTH-12).
+    pub sender: Index,
     /// Whether the initiator is let in.
     pub verdict: Verdict,
     /// Where the initiation came from.
@@ -85,7 +86,6 @@ impl Response {
             magic: MAGIC_VERSION,
             kind: Kind::RESPONSE.0,
             zero: 0,
-            sender: self.sender.0,
             receiver: self.receiver.0,
             noise: Bytes(self.noise),
             mac1: Bytes(self.mac1),
@@ -99,18 +99,19 @@ impl Response {
             return Err(DecodeError::NotZero);
         }
         let receiver = Index(raw.receiver).some()?;
-        Ok(Self { sender: Index(raw.sender), receiver, noise: raw.noise.0, mac1: raw.mac1.0 })
+        Ok(Self { receiver, noise: raw.noise.0, mac1: raw.mac1.0 })
     }
 }
 
 impl ResponsePayload {
     /// Size in bytes.
-    pub const LEN: usize = 75;
+    pub const LEN: usize = 79;
 
-    /// The 75 bytes inside Noise message 2.
+    /// The 79 bytes inside Noise message 2.
     #[must_use]
     pub fn to_bytes(&self) -> [u8; Self::LEN] {
         raw::to_array(&RawPayload {
+            sender: self.sender.0,
             verdict: self.verdict.to_wire(),
             observed: self.observed.into(),
             clock_ms: self.clock_ms,
@@ -119,29 +120,39 @@ impl ResponsePayload {
         })
     }
 
-    /// Reads the 75 bytes inside the Noise message 2 that answers an initiation of this mode.
+    /// Reads the 79 bytes inside the Noise message 2 that answers an initiation of this mode.
     ///
     /// # Errors
     ///
-    /// An unknown verdict, no address, or a cluster where none is to be told.
+    /// An unknown verdict, an index that does not fit the verdict, no address, or a cluster where none is to be told.
     pub fn from_bytes(mode: Mode, bytes: &[u8; Self::LEN]) -> Result<Self, DecodeError> {
         let raw: RawPayload = raw::read(bytes)?;
         let payload = Self {
+            sender: Index(raw.sender),
             verdict: Verdict::from_wire(raw.verdict)?,
             observed: raw.observed.required()?,
             clock_ms: raw.clock_ms,
             cluster_id: ClusterId(raw.cluster_id.0),
             cluster_key: raw.cluster_key.0,
         };
+        if !payload.index_fits() {
+            return Err(DecodeError::Index);
+        }
         let told = mode == Mode::Join && payload.verdict == Verdict::Accepted;
         let zero = payload.cluster_id.0 == [0; 16] && payload.cluster_key == [0; 32];
         if told || zero { Ok(payload) } else { Err(DecodeError::NotZero) }
+    }
+
+    /// Whether there is an index exactly if the verdict is [`Verdict::Accepted`].
+    pub(crate) fn index_fits(&self) -> bool {
+        (self.sender != Index::NONE) == (self.verdict == Verdict::Accepted)
     }
 }
 
 impl fmt::Debug for ResponsePayload {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ResponsePayload")
+            .field("sender", &self.sender)
             .field("verdict", &self.verdict)
             .field("observed", &self.observed)
             .field("clock_ms", &self.clock_ms)
@@ -190,9 +201,8 @@ struct RawResponse {
     magic: u8,
     kind: u8,
     zero: u16,
-    sender: u32,
     receiver: u32,
-    noise: Bytes<123>,
+    noise: Bytes<127>,
     mac1: Bytes<16>,
 }
 
@@ -202,6 +212,7 @@ impl Raw for RawResponse {
 
 #[derive(Serialize, Deserialize)]
 struct RawPayload {
+    sender: u32,
     verdict: u8,
     observed: RawAddress,
     clock_ms: u64,
@@ -220,6 +231,7 @@ mod tests {
 
     fn payload(verdict: Verdict, cluster: u8) -> ResponsePayload {
         ResponsePayload {
+            sender: if verdict == Verdict::Accepted { Index(0x0102_0304) } else { Index::NONE },
             verdict,
             observed: Address::FILL,
             clock_ms: 258,
@@ -230,23 +242,23 @@ mod tests {
 
     #[test]
     fn stands_as_the_spec_says() {
-        let response = Response { sender: Index(1), receiver: Index(2), noise: [3; 123], mac1: [4; 16] };
+        let response = Response { receiver: Index(2), noise: [3; 127], mac1: [4; 16] };
         let bytes = response.to_bytes();
-        assert_eq!(bytes[..12], [0xD1, 2, 0, 0, 0, 0, 0, 1, 0, 0, 0, 2]);
-        assert_eq!(bytes[12..135], [3; 123]);
+        assert_eq!(bytes[..8], [0xD1, 2, 0, 0, 0, 0, 0, 2]);
+        assert_eq!(bytes[8..135], [3; 127]);
         assert_eq!(bytes[135..], [4; 16]);
         assert_eq!(Response::from_bytes(&bytes), Ok(response));
         let nobody = Response { receiver: Index::NONE, ..response };
         assert_eq!(Response::from_bytes(&nobody.to_bytes()), Err(DecodeError::Index));
-        let refusal = Response { sender: Index::NONE, ..response };
-        assert_eq!(Response::from_bytes(&refusal.to_bytes()), Ok(refusal));
     }
 
     #[test]
     fn the_cluster_is_told_to_an_accepted_joiner_only() {
         let bytes = payload(Verdict::Accepted, 5).to_bytes();
-        assert_eq!(bytes[19..27], [0, 0, 0, 0, 0, 0, 1, 2]);
-        assert_eq!(bytes[27..], [5; 48]);
+        assert_eq!(bytes[..5], [1, 2, 3, 4, 0]);
+        assert_eq!(bytes[5..23], Address::FILL.to_bytes());
+        assert_eq!(bytes[23..31], [0, 0, 0, 0, 0, 0, 1, 2]);
+        assert_eq!(bytes[31..], [5; 48]);
         assert!(ResponsePayload::from_bytes(Mode::Join, &bytes).is_ok());
         assert_eq!(ResponsePayload::from_bytes(Mode::Member, &bytes), Err(DecodeError::NotZero));
         let refused = payload(Verdict::Used, 5).to_bytes();
@@ -256,13 +268,27 @@ mod tests {
     #[test]
     fn there_are_four_verdicts() {
         for byte in 0..=255 {
-            let mut bytes = payload(Verdict::Accepted, 0).to_bytes();
-            bytes[0] = byte;
+            let verdict = if byte == 0 { Verdict::Accepted } else { Verdict::Used };
+            let mut bytes = payload(verdict, 0).to_bytes();
+            bytes[4] = byte;
             let read = ResponsePayload::from_bytes(Mode::Member, &bytes);
             if byte < 4 {
                 assert_eq!(read.unwrap().to_bytes(), bytes);
             } else {
                 assert_eq!(read, Err(DecodeError::Verdict));
+            }
+        }
+    }
+
+    #[test]
+    fn there_is_an_index_unless_it_is_a_refusal() {
+        for verdict in [Verdict::Accepted, Verdict::Expired, Verdict::Used, Verdict::Full] {
+            for mode in [Mode::Member, Mode::Join] {
+                let right = payload(verdict, 0);
+                assert!(ResponsePayload::from_bytes(mode, &right.to_bytes()).is_ok());
+                let mut wrong = right.clone();
+                wrong.sender = if verdict == Verdict::Accepted { Index::NONE } else { Index(1) };
+                assert_eq!(ResponsePayload::from_bytes(mode, &wrong.to_bytes()), Err(DecodeError::Index));
             }
         }
     }

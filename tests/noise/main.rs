@@ -84,13 +84,14 @@ fn record(mode: Mode) -> Value {
     let received = Received::read(&responder, prologue, &initiation(started.datagram()), &mut responders).expect("it");
     let told = mode == Mode::Join;
     let payload = ResponsePayload {
+        sender: RESPONDER_INDEX,
         verdict: Verdict::Accepted,
         observed,
         clock_ms: CLOCK_MS,
         cluster_id: if told { cluster.id } else { ClusterId([0; 16]) },
         cluster_key: if told { cluster.key.0 } else { [0; 32] },
     };
-    let (response, theirs) = received.respond(&psk, RESPONDER_INDEX, &payload).expect("an answer");
+    let (response, theirs) = received.respond(&psk, &payload).expect("an answer");
     let (ours, _) = started.finish(&parse_response(&response)).expect("the end");
     let now = Instant::now();
     let mut a = Session::new(ours, INITIATOR_INDEX, RESPONDER_INDEX, CLOCK_MS, now);

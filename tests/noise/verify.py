@@ -100,20 +100,21 @@ def handshake(record, public):
         prologue = b"dddns/1 member" + record["cluster_id"]
         psk = record["cluster_key"]
         payload1, invite, told = bytes(64), bytes(8), bytes(48)
+    initiation = struct.pack(">BBBBI", 0xD1, 1, record["join"], 0, record["initiator_index"]) + invite
+    prologue += initiation
     ours = noise(record, True, prologue, psk, public)
     theirs = noise(record, False, prologue, psk, public)
 
-    initiation = struct.pack(">BBBBI", 0xD1, 1, record["join"], 0, record["initiator_index"]) + invite
     message = bytes(ours.write_message(payload1))
     initiation += message
     initiation += mac1(public["responder"], initiation)
     same("the initiation", record["initiation"], initiation + bytes(16))
     same("the initiator's key", public["initiator"], read_static(theirs, message, payload1))
 
-    payload2 = b"\0" + record["observed"] + struct.pack(">Q", record["clock_ms"]) + told
-    indices = struct.pack(">II", record["responder_index"], record["initiator_index"])
+    payload2 = struct.pack(">IB", record["responder_index"], 0) + record["observed"]
+    payload2 += struct.pack(">Q", record["clock_ms"]) + told
     message = bytes(theirs.write_message(payload2))
-    response = b"\xd1\x02\0\0" + indices + message
+    response = struct.pack(">BBHI", 0xD1, 2, 0, record["initiator_index"]) + message
     response += mac1(public["initiator"], response)
     same("the response", record["response"], response)
     same("the response's payload", payload2, ours.read_message(message))

@@ -7,6 +7,7 @@ use crate::auth::identity::Identity;
 use crate::config::{Cluster, ClusterKey};
 use crate::wire::datagram::Datagram;
 use crate::wire::id::ClusterId;
+use crate::wire::initiation::Mode;
 use crate::wire::response::{ResponsePayload, Verdict};
 
 #[expect(clippy::disallowed_methods, reason = "an Instant can only be had from the clock")]
@@ -57,13 +58,14 @@ impl Bench {
         let peer = received.initiator();
         let index = Index(1000 + initiation.sender.0);
         let payload = ResponsePayload {
+            sender: index,
             verdict: Verdict::Accepted,
             observed: at(9),
             clock_ms: 0,
             cluster_id: ClusterId([0; 16]),
             cluster_key: [0; 32],
         };
-        let (response, keys) = received.respond(&self.cluster.key.0, index, &payload).unwrap();
+        let (response, keys) = received.respond(&self.cluster.key.0, &payload).unwrap();
         let session = Session::new(keys, index, initiation.sender, 0, now);
         Pending {
             session: Box::new(session),
@@ -89,6 +91,10 @@ fn the_same_initiation_from_the_same_address_has_the_same_answer() {
     assert_eq!(bench.responder.repeat(at(8), &initiation), None, "from elsewhere it is another handshake");
     let with_cookie = Initiation { mac2: [1; 16], ..initiation };
     assert_eq!(bench.responder.repeat(at(9), &with_cookie), Some(&response));
+    let readdressed = Initiation { sender: Index(99), ..initiation };
+    assert_eq!(bench.responder.repeat(at(9), &readdressed), None, "it is to be refused like any forgery");
+    let invited = Initiation { mode: Mode::Join, invite: InviteId([1; 8]), ..initiation };
+    assert_eq!(bench.responder.repeat(at(9), &invited), None);
     let other = Bench::initiation(&bench.initiator(7));
     assert_eq!(bench.responder.repeat(at(9), &other), None);
 }
