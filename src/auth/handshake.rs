@@ -42,7 +42,8 @@ pub enum Prologue<'a> {
     Join(InviteId),
 }
 
-/// The initiator's side of a handshake under way.
+/// The initiator's side of a handshake under way. The Noise library inside keeps copies of secrets in memory that it does
+/// not wipe; dddns wipes its own.
 pub struct Initiator {
     noise: Noise,
     responder: PublicKey,
@@ -50,7 +51,8 @@ pub struct Initiator {
     datagram: [u8; Initiation::LEN],
 }
 
-/// The responder's side: an initiation that was read and not answered yet.
+/// The responder's side: an initiation that was read and not answered yet. What [`Initiator`] says of secrets in memory
+/// holds here too.
 pub struct Received {
     noise: Noise,
     initiator: PublicKey,

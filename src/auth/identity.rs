@@ -9,6 +9,8 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 use crate::wire::id::{NodeId, PublicKey};
 
 /// A node's static X25519 key pair: printed nowhere, wiped when dropped. Spec: `spec/cryptography.md` section 2.
+///
+/// The Noise library copies the secret key for every handshake, and does not wipe its copies.
 #[derive(Clone, Zeroize, ZeroizeOnDrop)]
 pub struct Identity {
     secret: [u8; 32],

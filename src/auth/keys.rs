@@ -10,6 +10,8 @@ use crate::auth::totp::Secret;
 
 /// What both ends of a session know and nobody else: printed nowhere, wiped when dropped.
 /// Spec: `spec/cryptography.md` section 3.1.
+///
+/// ring, and hmac for TOTP, keep copies of what is computed from them in memory that they do not wipe.
 pub struct SessionKeys {
     pub(super) send: Direction,
     pub(super) receive: Direction,

@@ -14,7 +14,8 @@ use crate::wire::id::PublicKey;
 /// Where the pre-shared key enters: at the end of message 2.
 const PSK_LOCATION: u8 = 2;
 
-/// A handshake under way.
+/// A handshake under way. snow keeps copies of its secrets, the static key among them, in memory that it does not wipe;
+/// what this module holds itself is wiped.
 pub(super) struct Noise(HandshakeState);
 
 impl Noise {

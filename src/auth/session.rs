@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
+use zeroize::Zeroizing;
+
 use crate::auth::keys::{Direction, SessionKeys};
 use crate::auth::replay::Window;
 use crate::auth::tag::TagKey;
@@ -238,7 +240,7 @@ struct Step {
 
 impl Step {
     fn of(direction: &Direction, step: u64) -> Self {
-        Self { step, key: TagKey::new(&value(&direction.totp, step)) }
+        Self { step, key: TagKey::new(&Zeroizing::new(value(&direction.totp, step))) }
     }
 }
 

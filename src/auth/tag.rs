@@ -8,6 +8,8 @@ use crate::wire::header::TAG_LEN;
 
 /// A key for tags, with its two hash blocks computed: a tag over up to 55 bytes then costs two more.
 /// Spec: `spec/cryptography.md` section 4.
+///
+/// It is ring's form of the key, which ring does not wipe; it serves for one time step.
 #[derive(Clone)]
 pub struct TagKey(hmac::Key);
 

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use zeroize::Zeroizing;
+
 use crate::auth::cookie;
 use crate::auth::handshake::{Initiator, Prologue, Purpose, Received};
 use crate::auth::session::Session;
@@ -147,7 +149,7 @@ impl Node {
         let peer = received.initiator();
         let known = peer != self.identity.public_key() && self.members.contains(NodeId::from(&peer));
         let (verdict, psk, admission) = match (initiation.mode, received.name()) {
-            (Mode::Member, _) if known => (Verdict::Accepted, cluster.key.0, None),
+            (Mode::Member, _) if known => (Verdict::Accepted, Zeroizing::new(cluster.key.0), None),
             (Mode::Join, Some(name)) if peer != self.identity.public_key() => {
                 let judged = self.invites.judge(initiation.invite, unix.as_secs());
                 let (invite, verdict) = judged.ok_or(Discard::UnknownInvite)?;
@@ -157,7 +159,7 @@ impl Node {
                     Verdict::Accepted if !self.members.has_room() => Verdict::Full,
                     Verdict::Accepted | Verdict::Expired | Verdict::Used | Verdict::Full => verdict,
                 };
-                (verdict, invite.hash, Some((initiation.invite, name)))
+                (verdict, Zeroizing::new(invite.hash), Some((initiation.invite, name)))
             }
             (Mode::Member | Mode::Join, _) => return Err(Discard::NotAMember),
         };

@@ -28,10 +28,11 @@ pub struct SavedAddress {
     pub seen: u64,
 }
 
-/// An invite at rest: its secret is not in it, only the hash that serves as pre-shared key.
-#[derive(Clone, PartialEq, Eq)]
+/// An invite at rest: its secret is not in it, only the hash that serves as pre-shared key. Wiped when dropped.
+#[derive(Clone, PartialEq, Eq, zeroize::Zeroize, zeroize::ZeroizeOnDrop)]
 pub struct SavedInvite {
     /// Which invite.
+    #[zeroize(skip)]
     pub id: InviteId,
     /// `SHA-256("dddns/1 invite" || secret)`. Spec: AUTH-1.
     pub hash: [u8; 32],
