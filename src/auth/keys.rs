@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use ring::hkdf;
+use ring::{hkdf, hmac};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use crate::auth::seal::SealKey;
@@ -11,17 +11,23 @@ use crate::auth::totp::Secret;
 /// What both ends of a session know and nobody else: printed nowhere, wiped when dropped.
 /// Spec: `spec/cryptography.md` section 3.1.
 ///
-/// ring, and hmac for TOTP, keep copies of what is computed from them in memory that they do not wipe.
+/// Only HKDF's pseudorandom key is kept: a link lives on little memory, and what is derived from it is needed once per
+/// step, or for the rare sealed body. ring, and hmac for TOTP, keep copies of what is computed in memory that they do
+/// not wipe.
+#[derive(Zeroize, ZeroizeOnDrop)]
 pub struct SessionKeys {
-    pub(super) send: Direction,
-    pub(super) receive: Direction,
-    pub(super) initiator: bool,
+    prk: [u8; 32],
+    #[zeroize(skip)]
+    initiator: bool,
 }
 
-/// The keys of one direction.
-pub(super) struct Direction {
-    pub(super) totp: Secret,
-    pub(super) seal: SealKey,
+/// Which way a datagram goes, seen from one end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Direction {
+    /// Away from this end.
+    Sent,
+    /// To this end.
+    Received,
 }
 
 /// What Noise gives at the end: the handshake hash and the two keys of its `Split()`.
@@ -34,17 +40,36 @@ pub(super) struct Split {
 impl SessionKeys {
     /// The keys of the end that initiated the handshake, or of the other.
     pub(super) fn derive(split: &Split, initiator: bool) -> Self {
-        let prk = hkdf::Salt::new(hkdf::HKDF_SHA256, &split.hash).extract(&split.keys);
-        let forth = Direction {
-            totp: Secret(expand(&prk, b"dddns/1 totp initiator")),
-            seal: SealKey(expand(&prk, b"dddns/1 seal initiator")),
-        };
-        let back = Direction {
-            totp: Secret(expand(&prk, b"dddns/1 totp responder")),
-            seal: SealKey(expand(&prk, b"dddns/1 seal responder")),
-        };
-        let (send, receive) = if initiator { (forth, back) } else { (back, forth) };
-        Self { send, receive, initiator }
+        // HKDF-Extract, which ring's HKDF would not give the bytes of.
+        let salt = hmac::Key::new(hmac::HMAC_SHA256, &split.hash);
+        let mut prk = [0; 32];
+        prk.copy_from_slice(hmac::sign(&salt, &split.keys).as_ref());
+        Self { prk, initiator }
+    }
+
+    /// Whether this is the end that initiated the handshake.
+    pub(super) fn is_initiator(&self) -> bool {
+        self.initiator
+    }
+
+    /// The TOTP secret of a direction.
+    pub(super) fn totp(&self, direction: Direction) -> Secret {
+        let initiators = (direction == Direction::Sent) == self.initiator;
+        Secret(self.expand(if initiators { b"dddns/1 totp initiator" } else { b"dddns/1 totp responder" }))
+    }
+
+    /// The key for sealed bodies of a direction.
+    pub(super) fn seal(&self, direction: Direction) -> SealKey {
+        let initiators = (direction == Direction::Sent) == self.initiator;
+        SealKey(self.expand(if initiators { b"dddns/1 seal initiator" } else { b"dddns/1 seal responder" }))
+    }
+
+    fn expand<const N: usize>(&self, info: &[u8]) -> [u8; N] {
+        let prk = hkdf::Prk::new_less_safe(hkdf::HKDF_SHA256, &self.prk);
+        let mut key = [0; N];
+        let filled = prk.expand(&[info], Length(N)).and_then(|okm| okm.fill(&mut key));
+        let Ok(()) = filled else { unreachable!("HKDF-SHA-256 gives up to 8160 bytes") };
+        key
     }
 }
 
@@ -52,13 +77,6 @@ impl fmt::Debug for SessionKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SessionKeys").field("initiator", &self.initiator).finish_non_exhaustive()
     }
-}
-
-fn expand<const N: usize>(prk: &hkdf::Prk, info: &[u8]) -> [u8; N] {
-    let mut key = [0; N];
-    let filled = prk.expand(&[info], Length(N)).and_then(|okm| okm.fill(&mut key));
-    let Ok(()) = filled else { unreachable!("HKDF-SHA-256 gives up to 8160 bytes") };
-    key
 }
 
 /// How many bytes HKDF is to give.

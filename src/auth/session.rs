@@ -15,16 +15,14 @@ use crate::wire::id::Index;
 
 /// One end of a session. Spec: `spec/cryptography.md` section 4.
 pub struct Session {
-    send: Direction,
-    send_step: Step,
+    keys: SessionKeys,
+    sending: Step,
     /// The counter of the next datagram.
     next: u64,
-    receive: Direction,
-    receive_step: Step,
+    receiving: Step,
     window: Window,
     local: Index,
     remote: Index,
-    initiator: bool,
     established: Instant,
     /// Link time at `established`, in milliseconds since 1970.
     clock_ms: u64,
@@ -75,18 +73,15 @@ impl Session {
     /// the responder wrote or the initiator read it.
     #[must_use]
     pub fn new(keys: SessionKeys, local: Index, remote: Index, clock_ms: u64, now: Instant) -> Self {
-        let SessionKeys { send, receive, initiator } = keys;
         let step = clock_ms / STEP_MS;
         Self {
-            send_step: Step::of(&send, step),
-            send,
+            sending: Step::of(&keys, Direction::Sent, step),
             next: 0,
-            receive_step: Step::of(&receive, step),
-            receive,
+            receiving: Step::of(&keys, Direction::Received, step),
+            keys,
             window: Window::new(),
             local,
             remote,
-            initiator,
             established: now,
             clock_ms,
             drift_ms: 0,
@@ -114,7 +109,7 @@ impl Session {
     /// Whether this end initiated the handshake.
     #[must_use]
     pub fn is_initiator(&self) -> bool {
-        self.initiator
+        self.keys.is_initiator()
     }
 
     /// The highest counter accepted from the other end.
@@ -135,8 +130,8 @@ impl Session {
         }
         self.next += 1;
         let step = self.step(now);
-        if self.send_step.step != step {
-            self.send_step = Step::of(&self.send, step);
+        if self.sending.step != step {
+            self.sending = Step::of(&self.keys, Direction::Sent, step);
         }
         let header = Header { kind: B::KIND, step: low8(step), receiver: self.remote, counter };
         let bytes = header.to_bytes();
@@ -147,10 +142,11 @@ impl Session {
         let written = body.encode(&header, out.get_mut(body_start..).unwrap_or_default());
         out.truncate(body_start + written);
         if B::SEALED {
-            let tag = self.send.seal.seal(&bytes, counter, out.get_mut(body_start..).unwrap_or_default());
+            let key = self.keys.seal(Direction::Sent);
+            let tag = key.seal(&bytes, counter, out.get_mut(body_start..).unwrap_or_default());
             out.extend_from_slice(&tag);
         }
-        let tag = self.send_step.key.sign(out.get(start..).unwrap_or_default());
+        let tag = self.sending.key.sign(out.get(start..).unwrap_or_default());
         out.extend_from_slice(&tag);
         Ok(counter)
     }
@@ -166,8 +162,8 @@ impl Session {
         let own = self.step(now);
         let step = rebuild(own, header.step).ok_or(AuthError::Step)?;
         let (covered, tag) = datagram.split_last_chunk_mut::<TAG_LEN>().ok_or(AuthError::Tag)?;
-        let fresh = (self.receive_step.step != step).then(|| Step::of(&self.receive, step));
-        if !fresh.as_ref().unwrap_or(&self.receive_step).key.verify(covered, tag) {
+        let fresh = (self.receiving.step != step).then(|| Step::of(&self.keys, Direction::Received, step));
+        if !fresh.as_ref().unwrap_or(&self.receiving).key.verify(covered, tag) {
             return Err(AuthError::Tag);
         }
         if !self.window.check(header.counter) {
@@ -176,7 +172,7 @@ impl Session {
         let newest = self.window.highest() < Some(header.counter);
         self.window.accept(header.counter);
         if let Some(fresh) = fresh {
-            self.receive_step = fresh;
+            self.receiving = fresh;
         }
         self.follow(now, own, step);
 
@@ -184,7 +180,8 @@ impl Session {
         if !header.kind.is_sealed() {
             return Ok(Opened { body, newest });
         }
-        let body = self.receive.seal.open(bytes, header.counter, body).ok_or(AuthError::Seal)?;
+        let key = self.keys.seal(Direction::Received);
+        let body = key.open(bytes, header.counter, body).ok_or(AuthError::Seal)?;
         Ok(Opened { body, newest })
     }
 
@@ -212,7 +209,7 @@ impl fmt::Debug for Session {
         f.debug_struct("Session")
             .field("local", &self.local)
             .field("remote", &self.remote)
-            .field("initiator", &self.initiator)
+            .field("initiator", &self.is_initiator())
             .field("next", &self.next)
             .field("highest_received", &self.window.highest())
             .finish_non_exhaustive()
@@ -239,8 +236,8 @@ struct Step {
 }
 
 impl Step {
-    fn of(direction: &Direction, step: u64) -> Self {
-        Self { step, key: TagKey::new(&Zeroizing::new(value(&direction.totp, step))) }
+    fn of(keys: &SessionKeys, direction: Direction, step: u64) -> Self {
+        Self { step, key: TagKey::new(&Zeroizing::new(value(&keys.totp(direction), step))) }
     }
 }
 
@@ -307,7 +304,7 @@ mod tests {
 
     #[test]
     fn fits_the_memory_that_a_link_may_take() {
-        assert!(size_of::<Session>() <= 760, "{} bytes", size_of::<Session>());
+        assert!(size_of::<Session>() <= 608, "{} bytes", size_of::<Session>());
     }
 
     #[test]
@@ -433,11 +430,11 @@ mod tests {
         slow.window.accept(1);
         assert_eq!(open::<Heartbeat>(&mut slow, now, &old), Err(AuthError::Replay));
         assert_eq!(slow.drift_ms, 0);
-        assert_eq!(slow.receive_step.step, 1);
+        assert_eq!(slow.receiving.step, 1);
         let new = datagram(&mut fast, now, &HEARTBEAT);
         assert!(open::<Heartbeat>(&mut slow, now, &new).is_ok());
         assert_eq!(slow.drift_ms, 10_000);
-        assert_eq!(slow.receive_step.step, 2, "the key of an accepted step is kept");
+        assert_eq!(slow.receiving.step, 2, "the key of an accepted step is kept");
     }
 
     #[test]
@@ -459,7 +456,7 @@ mod tests {
         let (mut a, mut b) = pair(now, CLOCK_MS, 0);
         let mut sealed = datagram(&mut a, now, &MembersRequest { after: NodeId([9; 16]) });
         sealed[20] ^= 1;
-        let key = TagKey::new(&value(&a.send.totp, CLOCK_MS / STEP_MS));
+        let key = TagKey::new(&value(&a.keys.totp(Direction::Sent), CLOCK_MS / STEP_MS));
         let tag = key.sign(&sealed[..48]);
         sealed[48..].copy_from_slice(&tag);
         assert_eq!(open::<MembersRequest>(&mut b, now, &sealed), Err(AuthError::Seal));

@@ -55,7 +55,7 @@ impl Liar {
             .expect("a member is answered");
         let (keys, payload) = initiator.finish(&response).unwrap();
         let epoch = Instant::now();
-        let session = Session::new(keys, index, response.sender, payload.clock_ms, epoch);
+        let session = Session::new(keys, index, payload.sender, payload.clock_ms, epoch);
         let mut liar = Self { session, from, to, epoch, began: world.now() };
         liar.reflect(world, to);
         liar
