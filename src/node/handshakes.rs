@@ -48,11 +48,12 @@ impl Node {
             }
             let index = fresh_index(&mut self.drbg, &self.links);
             let Some(link) = self.links.get_mut(slot) else { return };
+            let Some(peer) = self.members.get(link.id).map(|record| record.public_key) else { return };
             let purpose = Purpose::Member(cluster);
-            let started = Initiator::start(&self.identity, &link.public_key, purpose, index, &mut self.drbg);
+            let started = Initiator::start(&self.identity, &peer, purpose, index, &mut self.drbg);
             // It fails only for a public key that no secret key has: nobody can ever answer for it.
             let Ok(mut initiator) = started else { return };
-            if let Some((cookie, _)) = link.cookie.filter(|(_, until)| now < *until) {
+            if let Some((cookie, _)) = link.rare().and_then(|rare| rare.cookie).filter(|(_, until)| now < *until) {
                 initiator.set_cookie(cookie);
             }
             link.attempt = Some(Box::new(Attempt { initiator, began: now, sent_to: Vec::new() }));
@@ -285,22 +286,26 @@ impl Node {
     }
 
     pub(super) fn receive_cookie(&mut self, now: Instant, reply: &CookieReply) -> Result<(), Discard> {
-        let (initiator, kept) = match self.links.owner(reply.receiver) {
+        let owner = self.links.owner(reply.receiver);
+        let initiator = match owner {
             Some(Owner::Link(slot)) => {
-                let link = self.links.get_mut(slot).ok_or(Discard::UnknownIndex)?;
-                (link.attempt.as_mut().map(|attempt| &mut attempt.initiator), &mut link.cookie)
+                self.links.get_mut(slot).and_then(|link| Some(&mut link.attempt.as_mut()?.initiator))
             }
-            Some(Owner::Joining) => {
-                let joining = self.joining.as_mut().ok_or(Discard::UnknownIndex)?;
-                (joining.initiator.as_mut(), &mut joining.cookie)
-            }
-            Some(Owner::Pending) | None => return Err(Discard::UnknownIndex),
+            Some(Owner::Joining) => self.joining.as_mut().and_then(|joining| joining.initiator.as_mut()),
+            Some(Owner::Pending) | None => None,
         };
         let initiator = initiator.ok_or(Discard::UnknownIndex)?;
         let cookie = initiator.open_cookie(reply).ok_or(Discard::Handshake)?;
         // The initiation goes out again with the next resend, so a storm of replies causes none.
         initiator.set_cookie(cookie);
-        *kept = Some((cookie, now + cookie::LIFETIME));
+        let kept = Some((cookie, now + cookie::LIFETIME));
+        if let Some(Owner::Link(slot)) = owner {
+            if let Some(link) = self.links.get_mut(slot) {
+                link.rare_mut().cookie = kept;
+            }
+        } else if let Some(joining) = &mut self.joining {
+            joining.cookie = kept;
+        }
         Ok(())
     }
 

@@ -9,7 +9,7 @@ use crate::node::path::Path;
 use crate::node::status::PeerState;
 use crate::node::timer::LinkTimers;
 use crate::wire::address::Address;
-use crate::wire::id::{Digest, Index, NodeId, PublicKey};
+use crate::wire::id::{Digest, Index, NodeId};
 
 /// How many past addresses of a peer are kept. Spec: `HISTORY_MAX`.
 pub(crate) const HISTORY_MAX: usize = 8;
@@ -18,15 +18,12 @@ pub(crate) const HISTORY_MAX: usize = 8;
 #[derive(Debug)]
 pub(crate) struct Link {
     pub(crate) id: NodeId,
-    pub(crate) public_key: PublicKey,
     /// The session that this node sends with.
     pub(crate) session: Option<Box<Session>>,
     /// The session before, or the loser of two handshakes that crossed: received with, for a while.
     pub(crate) previous: Option<Box<Session>>,
     /// The handshake that this node began.
     pub(crate) attempt: Option<Box<Attempt>>,
-    /// A cookie that the peer demanded, and until when it is good.
-    pub(crate) cookie: Option<([u8; 16], Instant)>,
     pub(crate) path: Path,
     pub(crate) state: PeerState,
     /// Since when it is in this state.
@@ -51,14 +48,24 @@ pub(crate) struct Link {
     pub(crate) digest: Option<Digest>,
     /// How many more pages this node asks the peer for.
     pub(crate) pages: u16,
+    /// What a link that never was in trouble does not have.
+    rare: Option<Box<Rare>>,
+    pub(crate) timers: LinkTimers,
+}
+
+/// What a link has from the first time on at which its peer moves, is missing, or is under load.
+#[derive(Debug, Default)]
+pub(crate) struct Rare {
+    /// A cookie that the peer demanded, and until when it is good.
+    pub(crate) cookie: Option<([u8; 16], Instant)>,
     /// When a Rendezvous for this peer was last acted upon.
     pub(crate) rendezvous: Option<Instant>,
     /// When the peer was last heard before its present trial began.
     pub(crate) silent_since: Option<Instant>,
     /// How long the peer could not be reached at its last move.
     pub(crate) healed: Option<Duration>,
+    /// Where it was before that.
     pub(crate) previous_address: Option<Address>,
-    pub(crate) timers: LinkTimers,
 }
 
 /// A heartbeat that waits for its acknowledgement.
@@ -93,14 +100,12 @@ pub(crate) struct Visited {
 
 impl Link {
     /// A link with a peer that was not heard so far.
-    pub(crate) fn new(public_key: PublicKey, now: Instant) -> Self {
+    pub(crate) fn new(id: NodeId, now: Instant) -> Self {
         Self {
-            id: NodeId::from(&public_key),
-            public_key,
+            id,
             session: None,
             previous: None,
             attempt: None,
-            cookie: None,
             path: Path::default(),
             state: PeerState::Unknown,
             since: now,
@@ -116,12 +121,31 @@ impl Link {
             rounds: 0,
             digest: None,
             pages: 0,
-            rendezvous: None,
-            silent_since: None,
-            healed: None,
-            previous_address: None,
-            timers: LinkTimers::default(),
+            rare: None,
+            timers: LinkTimers::new(now),
         }
+    }
+
+    /// What a link has only after some trouble, to look at.
+    pub(crate) fn rare(&self) -> Option<&Rare> {
+        self.rare.as_deref()
+    }
+
+    /// The same, to write to.
+    pub(crate) fn rare_mut(&mut self) -> &mut Rare {
+        self.rare.get_or_insert_default()
+    }
+
+    /// The peer was last heard then, before what may be a move; kept from the first word of it on.
+    pub(crate) fn silent_since(&mut self, heard: Option<Instant>) {
+        if let Some(heard) = heard {
+            self.rare_mut().silent_since.get_or_insert(heard);
+        }
+    }
+
+    /// The silence is over: since when it lasted.
+    pub(crate) fn heard_again(&mut self) -> Option<Instant> {
+        self.rare.as_mut().and_then(|rare| rare.silent_since.take())
     }
 
     /// Whether the peer answers.
@@ -150,6 +174,7 @@ impl Link {
         }
         self.history.retain(|visited| visited.address != address);
         self.history.truncate(HISTORY_MAX - 1);
+        self.history.reserve_exact(1);
         self.history.insert(0, Visited { address, seen });
         true
     }
@@ -157,5 +182,17 @@ impl Link {
     /// Takes a measured round trip into the smoothed one.
     pub(crate) fn measure(&mut self, round_trip: Duration) {
         self.rtt = Some(self.rtt.map_or(round_trip, |rtt| (rtt * 7 + round_trip) / 8));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_in_steady_state_stays_small() {
+        let session = size_of::<Session>();
+        let (link, history) = (size_of::<Link>(), size_of::<Visited>());
+        assert!(link + session + history <= 1136, "{link} + {session} + {history} bytes");
     }
 }

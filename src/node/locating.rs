@@ -92,10 +92,10 @@ impl Node {
     pub(super) fn receive_rendezvous(&mut self, now: Instant, arrival: &Arrival, rendezvous: &Rendezvous) {
         let Some(slot) = self.links.slot(rendezvous.seeker).filter(|&slot| slot != arrival.slot) else { return };
         let Some(link) = self.links.get_mut(slot) else { return };
-        if link.rendezvous.is_some_and(|last| now < last + RENDEZVOUS_MIN) {
+        if link.rare().and_then(|rare| rare.rendezvous).is_some_and(|last| now < last + RENDEZVOUS_MIN) {
             return;
         }
-        link.rendezvous = Some(now);
+        link.rare_mut().rendezvous = Some(now);
         if link.is_up() {
             // Somebody who is looked for from the address at which it is known has perhaps moved itself.
             self.send_heartbeat(now, slot);

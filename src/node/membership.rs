@@ -141,7 +141,7 @@ impl Node {
         if id == self.id || self.links.slot(id).is_some() {
             return;
         }
-        let slot = self.links.insert(Link::new(public_key, now));
+        let slot = self.links.insert(Link::new(id, now));
         let spread = self.jitter.spread(Duration::from_millis(500), 0..=100);
         self.arm(slot, LinkTimer::Retry, now + spread);
         self.check_orphan(now);

@@ -139,7 +139,7 @@ impl Node {
             subscriptions: Subscriptions::default(),
             probes: Budget::new(PROBE_BURST, PROBE_PERIOD, now),
             outbox: Outbox::default(),
-            timers: NodeTimers::default(),
+            timers: NodeTimers::new(now),
             schedule: Schedule::default(),
             counters: Counters::default(),
             revision: Revision::default(),

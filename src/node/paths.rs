@@ -31,7 +31,7 @@ impl Node {
         match link.path.step(now, CHALLENGE_BYTES) {
             Step::Idle => self.disarm(slot, LinkTimer::Path),
             Step::Forget => {
-                link.silent_since = None;
+                link.heard_again();
                 self.disarm(slot, LinkTimer::Path);
             }
             Step::Publish => {
@@ -88,7 +88,7 @@ impl Node {
             return;
         }
         let start = trial_start(&mut self.drbg, link.rtt);
-        link.silent_since = link.silent_since.or(link.last_heard);
+        link.silent_since(link.last_heard);
         if link.path.validated(now, address, start) {
             self.disarm(slot, LinkTimer::Path);
             self.publish(now, slot);
@@ -115,15 +115,15 @@ impl Node {
         let unix = self.unix(now).as_secs();
         let Some(link) = self.links.get_mut(slot) else { return };
         let old = link.path.publish().or_else(|| link.history.first().map(|visited| visited.address));
-        let silent_since = link.silent_since.take();
+        let silent_since = link.heard_again();
         let Some(new) = link.path.published() else { return };
         if link.visit(new, unix) {
             self.revision.addresses += 1;
         }
         let Some(old) = old.filter(|old| *old != new) else { return };
         let healed = silent_since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
-        link.previous_address = Some(old);
-        link.healed = Some(healed);
+        link.rare_mut().previous_address = Some(old);
+        link.rare_mut().healed = Some(healed);
         let id = link.id;
         if let Some(peer) = self.who(id) {
             let healed_ms = u64::try_from(healed.as_millis()).unwrap_or(u64::MAX);
@@ -136,7 +136,7 @@ impl Node {
     pub(super) fn note_conflict(&mut self, now: Instant, slot: Slot, owed_ack: Option<u64>) {
         self.counters.path_conflicts += 1;
         let Some(link) = self.links.get_mut(slot) else { return };
-        link.silent_since = None;
+        link.heard_again();
         if let (Some(counter), Some(to)) = (owed_ack, link.path.current()) {
             self.send_ack(now, slot, to, counter);
         }

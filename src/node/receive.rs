@@ -113,7 +113,7 @@ impl Node {
         match link.path.observe(now, arrival.from, arrival.bytes, start) {
             Observed::Nothing => {}
             Observed::Conflict { owed_ack } => self.note_conflict(now, arrival.slot, owed_ack),
-            Observed::Trial => link.silent_since = link.silent_since.or(heard_before),
+            Observed::Trial => link.silent_since(heard_before),
         }
         self.step_path(now, arrival.slot);
     }

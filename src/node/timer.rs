@@ -1,7 +1,8 @@
 //! Deadlines: a table keyed by an enum. No messages, no tokens. Spec: `spec/timers.md`.
 
 use std::marker::PhantomData;
-use std::time::Instant;
+use std::num::NonZeroU64;
+use std::time::{Duration, Instant};
 
 /// What a link waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,21 +87,23 @@ pub(crate) type NodeTimers = TimerTable<NodeTimer, { NodeTimer::ALL.len() }>;
 /// A deadline for each timer that runs.
 #[derive(Debug)]
 pub(crate) struct TimerTable<K, const N: usize> {
-    deadlines: [Option<Instant>; N],
+    epoch: Instant,
+    /// In nanoseconds after `epoch`, plus one: half the room of an `Instant`, of which a node has some thousands.
+    deadlines: [Option<NonZeroU64>; N],
     key: PhantomData<K>,
 }
 
-impl<K, const N: usize> Default for TimerTable<K, N> {
-    fn default() -> Self {
-        Self { deadlines: [None; N], key: PhantomData }
-    }
-}
-
 impl<K: TimerKey, const N: usize> TimerTable<K, N> {
+    /// A table in which no timer runs. Deadlines before `epoch` are taken for it.
+    pub(crate) fn new(epoch: Instant) -> Self {
+        Self { epoch, deadlines: [None; N], key: PhantomData }
+    }
+
     /// Sets a deadline in place of an earlier one of the same timer; `None` stops the timer.
     pub(crate) fn set(&mut self, timer: K, at: Option<Instant>) {
+        let nanos = at.map(|at| at.saturating_duration_since(self.epoch).as_nanos());
         if let Some(deadline) = self.deadlines.get_mut(timer.place()) {
-            *deadline = at;
+            *deadline = nanos.map(|nanos| NonZeroU64::MIN.saturating_add(u64::try_from(nanos).unwrap_or(u64::MAX)));
         }
     }
 
@@ -111,12 +114,12 @@ impl<K: TimerKey, const N: usize> TimerTable<K, N> {
 
     /// When a timer is due, if it runs.
     pub(crate) fn get(&self, timer: K) -> Option<Instant> {
-        self.deadlines.get(timer.place()).copied().flatten()
+        self.deadlines.get(timer.place()).copied().flatten().map(|deadline| self.instant(deadline))
     }
 
     /// The earliest deadline.
     pub(crate) fn next(&self) -> Option<Instant> {
-        self.deadlines.iter().flatten().min().copied()
+        self.deadlines.iter().flatten().min().map(|&deadline| self.instant(deadline))
     }
 
     /// Stops and returns the first timer that is due.
@@ -125,12 +128,14 @@ impl<K: TimerKey, const N: usize> TimerTable<K, N> {
         self.set(timer, None);
         Some(timer)
     }
+
+    fn instant(&self, deadline: NonZeroU64) -> Instant {
+        self.epoch + Duration::from_nanos(deadline.get() - 1)
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[expect(clippy::disallowed_methods, reason = "an Instant can only be had from the clock")]
@@ -149,7 +154,7 @@ mod tests {
     #[test]
     fn a_timer_is_set_moved_and_stopped() {
         let now = start();
-        let mut timers = LinkTimers::default();
+        let mut timers = LinkTimers::new(now);
         assert_eq!(timers.next(), None);
         timers.set(LinkTimer::Retry, Some(now + Duration::from_secs(2)));
         timers.set(LinkTimer::Lost, Some(now + Duration::from_secs(3)));
@@ -164,7 +169,7 @@ mod tests {
     #[test]
     fn what_is_due_fires_once_and_in_order() {
         let now = start();
-        let mut timers = LinkTimers::default();
+        let mut timers = LinkTimers::new(now);
         timers.set(LinkTimer::Sync, Some(now));
         timers.set(LinkTimer::Heartbeat, Some(now));
         timers.set(LinkTimer::Lost, Some(now + Duration::from_nanos(1)));

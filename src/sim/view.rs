@@ -1,5 +1,7 @@
 //! What can be seen of a world from outside.
 
+#![expect(clippy::indexing_slicing, reason = "hosts are never removed, and a scenario with an ID of none should stop")]
+
 use std::time::Duration;
 
 use crate::auth::identity::Identity;

@@ -1,5 +1,12 @@
 //! Clusters in virtual time: what the protocol promises, on a network that keeps or breaks its own promises.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "clippy allows them in test functions and not in what test functions share"
+)]
+
 mod cluster;
 mod handshakes;
 mod healing;

@@ -64,8 +64,7 @@ fn a_session_is_renewed_every_hour_and_no_datagram_is_lost_by_it() {
         let before: Vec<(u64, u64)> =
             (0..3).map(|host| (world.count(host, "handshakes"), world.count(host, "resends"))).collect();
         world.run_for(5 * HOUR);
-        for host in 0..3 {
-            let (handshakes, resends) = before[host];
+        for (host, (handshakes, resends)) in before.into_iter().enumerate() {
             let renewed = world.count(host, "handshakes") - handshakes;
             assert!((2 * 5..=2 * 7).contains(&renewed), "seed {seed}, host {host}: {renewed} handshakes in 5 h");
             assert_eq!(world.count(host, "resends"), resends, "seed {seed}, host {host}");

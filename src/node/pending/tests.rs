@@ -46,7 +46,7 @@ impl Bench {
     fn initiation(initiator: &Initiator) -> Initiation {
         match Datagram::parse(initiator.datagram()).unwrap() {
             Datagram::Initiation(initiation) => initiation,
-            other => panic!("{other:?}"),
+            other @ (Datagram::Response(_) | Datagram::CookieReply(_) | Datagram::Tagged(_)) => panic!("{other:?}"),
         }
     }
 

@@ -27,11 +27,9 @@ pub(crate) type Challenge = [u8; 8];
 pub(crate) struct Path {
     /// Where datagrams go. While a trial is under way: its new address once that has answered, else its old one.
     current: Option<Address>,
-    /// The address that people and programs are told.
-    published: Option<Address>,
-    trial: Option<Trial>,
+    trial: Option<Box<Trial>>,
     /// An address that lost a trial, ignored until then.
-    held: Option<(Address, Instant)>,
+    held: Option<Box<(Address, Instant)>>,
 }
 
 /// A new address, challenged together with the old one.
@@ -103,9 +101,12 @@ impl Path {
         self.current
     }
 
-    /// The address that people and programs are told.
+    /// The address that people and programs are told: the last one that passed a whole trial.
     pub(crate) fn published(&self) -> Option<Address> {
-        self.published
+        match &self.trial {
+            Some(trial) => trial.old,
+            None => self.current,
+        }
     }
 
     /// Whether an address is on trial.
@@ -135,15 +136,15 @@ impl Path {
         if self.current == Some(from) || deciding || self.is_held(now, from) {
             return Observed::Nothing;
         }
-        let old = self.fallback();
-        self.trial = Some(Trial::new(now, from, old, bytes, start));
+        let old = self.published();
+        self.trial = Some(Box::new(Trial::new(now, from, old, bytes, start)));
         Observed::Trial
     }
 
     /// Takes note that `address` proved itself by another exchange that an address must take part in: a handshake, or
     /// the answer to a probe. Returns `true` if it is published at once, `false` if the old address gets its chance.
     pub(crate) fn validated(&mut self, now: Instant, address: Address, start: TrialStart) -> bool {
-        let old = self.fallback();
+        let old = self.published();
         if old.is_none() || old == Some(address) {
             self.trial = None;
             self.current = Some(address);
@@ -151,7 +152,7 @@ impl Path {
         }
         let mut trial = Trial::new(now, address, old, 0, start);
         trial.answered = true;
-        self.trial = Some(trial);
+        self.trial = Some(Box::new(trial));
         self.current = Some(address);
         false
     }
@@ -219,30 +220,19 @@ impl Path {
 
     /// Ends a passed trial. Returns the address that was published before.
     pub(crate) fn publish(&mut self) -> Option<Address> {
-        self.trial = None;
-        let before = self.published;
-        self.published = self.current;
-        before
+        self.trial.take().and_then(|trial| trial.old)
     }
 
     /// The peer stays at the old address, and the new one is ignored for a while. Returns what it was owed.
     fn conflict(&mut self, now: Instant) -> Option<u64> {
         let trial = self.trial.take()?;
         self.current = trial.old;
-        self.held = Some((trial.new, now + HOLD));
+        self.held = Some(Box::new((trial.new, now + HOLD)));
         trial.owed_ack
     }
 
-    /// The last address that passed a whole trial.
-    fn fallback(&self) -> Option<Address> {
-        match &self.trial {
-            Some(trial) => trial.old,
-            None => self.current,
-        }
-    }
-
     fn is_held(&self, now: Instant, address: Address) -> bool {
-        self.held.is_some_and(|(held, until)| held == address && now < until)
+        self.held.as_ref().is_some_and(|held| held.0 == address && now < held.1)
     }
 }
 
