@@ -31,6 +31,8 @@ pub(super) const INITIATION_RESEND: Duration = Duration::from_secs(1);
 const ATTEMPT_ADDRESSES: usize = 16;
 /// The life of a session. Spec: `REKEY`.
 const REKEY: Duration = Duration::from_secs(3600);
+/// What the time that a handshake took is at most taken for as a round trip.
+const HANDSHAKE_RTT_MAX: Duration = Duration::from_secs(1);
 /// How long after a failed re-handshake the next one is begun. Spec: `REKEY_RETRY`.
 const REKEY_RETRY: Duration = Duration::from_secs(60);
 /// How long the session before the present one is received with. Spec: `PREVIOUS`.
@@ -263,10 +265,10 @@ impl Node {
         Ok(())
     }
 
-    /// A handshake is one round trip, or more if something was lost: good enough until a heartbeat is acknowledged.
+    /// A handshake is one round trip, or much more if something was lost: good enough until a heartbeat is acknowledged.
     pub(super) fn estimate_rtt(&mut self, now: Instant, slot: Slot, began: Instant) {
         if let Some(link) = self.links.get_mut(slot) {
-            link.rtt.get_or_insert(now.saturating_duration_since(began));
+            link.rtt.get_or_insert_with(|| now.saturating_duration_since(began).min(HANDSHAKE_RTT_MAX));
         }
     }
 

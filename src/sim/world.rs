@@ -1,8 +1,6 @@
 //! The world: hosts with nodes on them, the datagrams under way, and the time.
 #![expect(clippy::indexing_slicing, reason = "a host ID that add_host did not give is a defect of the scenario")]
 
-#![expect(clippy::indexing_slicing, reason = "hosts are never removed, and a scenario with an ID of none should stop")]
-
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
