@@ -74,11 +74,6 @@ impl Candidates {
     pub(crate) fn answered(&self, answer: Challenge) -> Option<Address> {
         self.list.iter().find(|c| c.challenge == answer && c.probes > 0).map(|candidate| candidate.address)
     }
-
-    /// Forgets all.
-    pub(crate) fn clear(&mut self) {
-        self.list = Vec::new();
-    }
 }
 
 /// Whether an address that came by hearsay may be probed. `via` is the path by which the claim came; `None` for the
@@ -161,8 +156,6 @@ mod tests {
         assert_eq!(candidates.answered([1; 8]), None);
         candidates.next_probe(now);
         assert_eq!(candidates.answered([1; 8]), Some(host(1)));
-        candidates.clear();
-        assert_eq!(candidates.answered([1; 8]), None);
     }
 
     #[test]

@@ -38,9 +38,10 @@ pub(crate) struct Link {
     pub(crate) relapses: u8,
     /// Smoothed round-trip time, as in RFC 6298.
     pub(crate) rtt: Option<Duration>,
-    /// Where the peer sees this node, and when it said so.
-    pub(crate) reflection: Option<(Address, Instant)>,
-    pub(crate) candidates: Candidates,
+    /// Where the peer sees this node, as it said in the last exchange.
+    pub(crate) reflection: Option<Address>,
+    /// Where the peer may be, while it is looked for.
+    pub(crate) candidates: Option<Box<Candidates>>,
     pub(crate) history: Vec<Visited>,
     /// Rounds of attempts since the peer was lost.
     pub(crate) rounds: u32,
@@ -116,7 +117,7 @@ impl Link {
             relapses: 0,
             rtt: None,
             reflection: None,
-            candidates: Candidates::default(),
+            candidates: None,
             history: Vec::new(),
             rounds: 0,
             digest: None,
@@ -193,6 +194,6 @@ mod tests {
     fn a_link_in_steady_state_stays_small() {
         let session = size_of::<Session>();
         let (link, history) = (size_of::<Link>(), size_of::<Visited>());
-        assert!(link + session + history <= 1136, "{link} + {session} + {history} bytes");
+        assert!(link + session + history <= 1024, "{link} + {session} + {history} bytes");
     }
 }

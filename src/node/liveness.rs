@@ -91,7 +91,7 @@ impl Node {
         let Some(link) = self.links.get_mut(slot).filter(believed) else { return };
         let id = link.id;
         link.outstanding = None;
-        link.candidates.clear();
+        link.candidates = None;
         let attempt = link.attempt.take();
         link.timers.clear();
         if link.previous.is_some() {

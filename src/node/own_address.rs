@@ -12,7 +12,7 @@ impl Node {
     /// A peer says where it sees this node.
     pub(super) fn reflected(&mut self, now: Instant, slot: Slot, reflection: Address) {
         let Some(link) = self.links.get_mut(slot) else { return };
-        let before = link.reflection.replace((reflection, now)).map(|(address, _)| address);
+        let before = link.reflection.replace(reflection);
         if before == Some(reflection) {
             return;
         }
@@ -44,7 +44,8 @@ impl Node {
         let lifetime = self.interval() * 3;
         let mut observations = Vec::new();
         for (_, link) in self.links.iter().filter(|(_, link)| link.is_up()) {
-            let (Some(observer), Some((reflection, at))) = (link.path.current(), link.reflection) else { continue };
+            let said = link.reflection.zip(link.last_exchange);
+            let (Some(observer), Some((reflection, at))) = (link.path.current(), said) else { continue };
             if now.saturating_duration_since(at) <= lifetime {
                 observations.push(Observation { observer, reflection, at });
             }

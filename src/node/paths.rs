@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use crate::auth::drbg::Drbg;
 use crate::node::Node;
 use crate::node::event::Event;
+use crate::node::link::Link;
 use crate::node::links::Slot;
 use crate::node::path::{Challenge, Step, TrialStart, Verdict};
 use crate::node::receive::Arrival;
@@ -74,7 +75,7 @@ impl Node {
             }
             // The answer to a probe; or to a challenge that was answered before, since they are sent repeatedly.
             Verdict::Unsolicited => {
-                if let Some(address) = link.candidates.answered(response.0) {
+                if let Some(address) = link.candidates.as_ref().and_then(|candidates| candidates.answered(response.0)) {
                     self.validated(now, slot, address);
                 }
             }
@@ -101,7 +102,7 @@ impl Node {
     /// Traffic goes to a new address: talks to the peer there, and tells those who look for it.
     fn address_proved(&mut self, now: Instant, slot: Slot) {
         let Some(link) = self.links.get_mut(slot) else { return };
-        link.candidates.clear();
+        link.candidates = None;
         link.outstanding = None;
         self.disarm(slot, LinkTimer::Probe);
         self.disarm(slot, LinkTimer::Resend);
@@ -149,11 +150,11 @@ impl Node {
         for &address in addresses {
             let in_use = link.is_up() && link.path.current() == Some(address);
             if !in_use && candidates::acceptable(address, via) {
-                link.candidates.add(address, self.drbg.array(), due);
+                link.candidates.get_or_insert_default().add(address, self.drbg.array(), due);
                 due += candidates::STAGGER;
             }
         }
-        if let Some(due) = link.candidates.due() {
+        if let Some(due) = candidates_due(link) {
             self.arm(slot, LinkTimer::Probe, due);
         }
     }
@@ -163,7 +164,7 @@ impl Node {
     pub(super) fn probe(&mut self, now: Instant, slot: Slot) {
         loop {
             let Some(link) = self.links.get_mut(slot) else { return };
-            if link.candidates.due().is_none_or(|due| due > now) {
+            if candidates_due(link).is_none_or(|due| due > now) {
                 break;
             }
             if !self.probes.take(now) {
@@ -175,7 +176,7 @@ impl Node {
                 return;
             }
             let has_session = link.session.is_some();
-            let Some(candidate) = link.candidates.next_probe(now) else { break };
+            let Some(candidate) = link.candidates.as_mut().and_then(|all| all.next_probe(now)) else { break };
             let (to, challenge, probes) = (candidate.address, candidate.challenge, candidate.probes);
             self.counters.probes += 1;
             if has_session && probes < candidates::PROBES {
@@ -184,7 +185,7 @@ impl Node {
                 self.initiate(now, slot, to);
             }
         }
-        if let Some(due) = self.links.get(slot).and_then(|link| link.candidates.due()) {
+        if let Some(due) = self.links.get(slot).and_then(candidates_due) {
             self.arm(slot, LinkTimer::Probe, due);
         }
     }
@@ -221,4 +222,9 @@ impl Node {
     pub(super) fn is_missing(&self, slot: Slot) -> bool {
         self.links.get(slot).is_some_and(|link| link.state != PeerState::Up)
     }
+}
+
+/// When there is something to do about a peer's candidates.
+fn candidates_due(link: &Link) -> Option<Instant> {
+    link.candidates.as_ref().and_then(|candidates| candidates.due())
 }

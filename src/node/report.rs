@@ -52,7 +52,7 @@ impl Node {
             since: since(link.since),
             previous_address: link.rare().and_then(|rare| rare.previous_address),
             healed: link.rare().and_then(|rare| rare.healed),
-            candidates: link.candidates.len(),
+            candidates: link.candidates.as_ref().map_or(0, |candidates| candidates.len()),
             next_try: next_try.map(|at| at.saturating_duration_since(now)),
         })
     }
