@@ -47,7 +47,7 @@ fn main() -> io::Result<()> {
     let mut initiation = vec![0xD1, 0x01, 1, 0, 0, 0, 0, 9];
     initiation.resize(208, 0x33);
     write(&seeds.join("decode"), "initiation", &initiation)?;
-    let mut response = vec![0xD1, 0x02, 0, 0, 0, 0, 0, 8, 0, 0, 0, 9];
+    let mut response = vec![0xD1, 0x02, 0, 0, 0, 0, 0, 9];
     response.resize(151, 0x33);
     write(&seeds.join("decode"), "response", &response)?;
     let mut cookie = vec![0xD1, 0x03, 0, 0, 0, 0, 0, 9];
