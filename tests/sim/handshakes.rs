@@ -40,7 +40,11 @@ fn forge_indices(world: &mut World, hosts: usize) {
 
 /// The index at offset 4 of all datagrams of a type: of whoever sent the initiation.
 fn indices(flights: &[Flight], of: Kind) -> Vec<[u8; 4]> {
-    flights.iter().filter(|flight| kind(flight) == of).map(|flight| flight.datagram[4..8].try_into().unwrap()).collect()
+    flights
+        .iter()
+        .filter(|flight| kind(flight) == of)
+        .map(|flight| flight.datagram[4..8].try_into().expect("4 bytes"))
+        .collect()
 }
 
 /// What holds after handshakes between both hosts, begun by the second.
