@@ -10,6 +10,7 @@ use crate::auth::replay::Window;
 use crate::auth::tag::TagKey;
 use crate::auth::totp::{STEP_MS, value};
 use crate::wire::body::Body;
+use crate::wire::datagram::SEAL_LEN;
 use crate::wire::header::{Header, TAG_LEN};
 use crate::wire::id::Index;
 
@@ -137,16 +138,19 @@ impl Session {
         let bytes = header.to_bytes();
         let start = out.len();
         let body_start = start + Header::LEN;
-        out.extend_from_slice(&bytes);
-        out.resize(body_start + B::LENGTHS.max_len(), 0);
-        let written = body.encode(&header, out.get_mut(body_start..).unwrap_or_default());
-        out.truncate(body_start + written);
+        out.resize(body_start + B::LENGTHS.max_len() + SEAL_LEN + TAG_LEN, 0);
+        let (head, rest) = out.get_mut(start..).unwrap_or_default().split_at_mut(Header::LEN);
+        head.copy_from_slice(&bytes);
+        let written = body.encode(&header, rest);
+        let mut end = body_start + written;
         if B::SEALED {
-            let key = self.keys.seal(Direction::Sent);
-            let tag = key.seal(&bytes, counter, out.get_mut(body_start..).unwrap_or_default());
-            out.extend_from_slice(&tag);
+            let (body, rest) = rest.split_at_mut(written);
+            let seal = self.keys.seal(Direction::Sent).seal(&bytes, counter, body);
+            rest.split_at_mut(SEAL_LEN).0.copy_from_slice(&seal);
+            end += SEAL_LEN;
         }
-        let tag = self.sending.key.sign(out.get(start..).unwrap_or_default());
+        let tag = self.sending.key.sign(out.get(start..end).unwrap_or_default());
+        out.truncate(end);
         out.extend_from_slice(&tag);
         Ok(counter)
     }

@@ -29,7 +29,12 @@ impl TagKey {
     /// Whether `tag` is the tag over `data`. Takes as long for a wrong tag as for the right one.
     #[must_use]
     pub fn verify(&self, data: &[u8], tag: &[u8]) -> bool {
-        equal(&self.sign(data), tag)
+        let right = self.sign(data);
+        // Two integers take one time to compare; 16 bytes one by one would take a tenth of the tag's.
+        tag.first_chunk().is_some_and(|tag| {
+            let difference = u128::from_ne_bytes(right) ^ u128::from_ne_bytes(*tag);
+            std::hint::black_box(difference) == 0
+        }) && tag.len() == TAG_LEN
     }
 }
 

@@ -14,11 +14,12 @@ impl Jitter {
 
     /// A duration drawn evenly from `percent` of `base`: `20..=40` gives 20 % to 40 % of it.
     pub(crate) fn spread(&mut self, base: Duration, percent: std::ops::RangeInclusive<u32>) -> Duration {
-        let low = base * *percent.start() / 100;
-        let width = base * (percent.end() - percent.start()) / 100;
-        let micros = u64::try_from(width.as_micros()).unwrap_or(u64::MAX);
-        let drawn = (u128::from(self.next()) * u128::from(micros)) >> 64;
-        low + Duration::from_micros(u64::try_from(drawn).unwrap_or(u64::MAX))
+        // Intervals are minutes at most, so no product overflows; 2^20 steps are fine enough.
+        let hundredth = u64::try_from(base.as_nanos()).unwrap_or(u64::MAX) / 100;
+        let width = u64::from(percent.end() - percent.start()) << 20;
+        let drawn = (u128::from(self.next()) * u128::from(width)) >> 64;
+        let percents = (u128::from(*percent.start()) << 20) + drawn;
+        Duration::from_nanos(u64::try_from((u128::from(hundredth) * percents) >> 20).unwrap_or(u64::MAX))
     }
 
     fn next(&mut self) -> u64 {

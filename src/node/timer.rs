@@ -1,7 +1,6 @@
 //! Deadlines: a table keyed by an enum. No messages, no tokens. Spec: `spec/timers.md`.
 
 use std::marker::PhantomData;
-use std::num::NonZeroU64;
 use std::time::{Duration, Instant};
 
 /// What a link waits for.
@@ -88,38 +87,37 @@ pub(crate) type NodeTimers = TimerTable<NodeTimer, { NodeTimer::ALL.len() }>;
 #[derive(Debug)]
 pub(crate) struct TimerTable<K, const N: usize> {
     epoch: Instant,
-    /// In nanoseconds after `epoch`, plus one: half the room of an `Instant`, of which a node has some thousands.
-    deadlines: [Option<NonZeroU64>; N],
+    /// In nanoseconds after `epoch`, or [`NEVER`]: half the room of an `Instant`, of which a node has some thousands.
+    deadlines: [u64; N],
     key: PhantomData<K>,
 }
 
 impl<K: TimerKey, const N: usize> TimerTable<K, N> {
     /// A table in which no timer runs. Deadlines before `epoch` are taken for it.
     pub(crate) fn new(epoch: Instant) -> Self {
-        Self { epoch, deadlines: [None; N], key: PhantomData }
+        Self { epoch, deadlines: [NEVER; N], key: PhantomData }
     }
 
     /// Sets a deadline in place of an earlier one of the same timer; `None` stops the timer.
     pub(crate) fn set(&mut self, timer: K, at: Option<Instant>) {
-        let nanos = at.map(|at| at.saturating_duration_since(self.epoch).as_nanos());
         if let Some(deadline) = self.deadlines.get_mut(timer.place()) {
-            *deadline = nanos.map(|nanos| NonZeroU64::MIN.saturating_add(u64::try_from(nanos).unwrap_or(u64::MAX)));
+            *deadline = at.map_or(NEVER, |at| nanos(at.saturating_duration_since(self.epoch)));
         }
     }
 
     /// Stops all timers.
     pub(crate) fn clear(&mut self) {
-        self.deadlines = [None; N];
+        self.deadlines = [NEVER; N];
     }
 
     /// When a timer is due, if it runs.
     pub(crate) fn get(&self, timer: K) -> Option<Instant> {
-        self.deadlines.get(timer.place()).copied().flatten().map(|deadline| self.instant(deadline))
+        self.instant(self.deadlines.get(timer.place()).copied()?)
     }
 
     /// The earliest deadline.
     pub(crate) fn next(&self) -> Option<Instant> {
-        self.deadlines.iter().flatten().min().map(|&deadline| self.instant(deadline))
+        self.instant(self.deadlines.iter().copied().min()?)
     }
 
     /// Stops and returns the first timer that is due.
@@ -129,9 +127,16 @@ impl<K: TimerKey, const N: usize> TimerTable<K, N> {
         Some(timer)
     }
 
-    fn instant(&self, deadline: NonZeroU64) -> Instant {
-        self.epoch + Duration::from_nanos(deadline.get() - 1)
+    fn instant(&self, deadline: u64) -> Option<Instant> {
+        (deadline != NEVER).then(|| self.epoch + Duration::from_nanos(deadline))
     }
+}
+
+/// The deadline of a timer that does not run: five centuries are never reached.
+const NEVER: u64 = u64::MAX;
+
+fn nanos(duration: Duration) -> u64 {
+    duration.as_secs().saturating_mul(1_000_000_000).saturating_add(u64::from(duration.subsec_nanos()))
 }
 
 #[cfg(test)]
