@@ -1,12 +1,16 @@
 //! Who is up, suspect, lost or gone, and how soon that is said.
 
+use std::cell::Cell;
+use std::rc::Rc;
 use std::time::Duration;
 
 use dddns::node::event::Event;
 use dddns::node::status::PeerState;
+use dddns::sim::adversary::Interference;
 use dddns::sim::world::{HostId, World};
+use dddns::wire::kind::Kind;
 
-use crate::cluster::{away, formed, happened, home};
+use crate::cluster::{away, formed, happened, home, kind};
 
 const SEEDS: u64 = 20;
 const MINUTE: Duration = Duration::from_secs(60);
@@ -186,4 +190,46 @@ fn one_word_from_a_lost_peer_ends_its_absence() {
         world.run_for(Duration::from_secs(4));
         assert!(world.whole(), "seed {seed}");
     }
+}
+
+#[test]
+fn a_heartbeat_that_a_goodbye_overtook_wakes_nobody() {
+    let mut world = formed(1, 2);
+    let held = Rc::new(Cell::new(0));
+    let seen = Rc::clone(&held);
+    world.set_adversary(Some(Box::new(move |_, flight| {
+        let slow = flight.from == home(2) && kind(flight) == Kind::HEARTBEAT;
+        seen.set(seen.get() + usize::from(slow));
+        let sends = if slow { vec![(Duration::from_millis(500), flight.clone())] } else { Vec::new() };
+        Interference { drop: slow, sends }
+    })));
+    world.run_until(MINUTE, |_| held.get() > 0);
+    world.stop(1);
+    world.run_for(Duration::from_secs(2));
+    assert_eq!(state(&world, 0, 1), PeerState::Left);
+    world.tap();
+    world.run_for(5 * MINUTE);
+    let heartbeats = world.tapped().into_iter().filter(|flight| kind(flight) == Kind::HEARTBEAT).count();
+    assert_eq!(heartbeats, 0, "to a node that left");
+}
+
+#[test]
+fn a_session_that_nobody_confirms_any_more_is_not_confirmed_for_ever() {
+    let mut world = formed(2, 2);
+    world.kill(1);
+    world.run_for(MINUTE);
+    let answered = Rc::new(Cell::new(false));
+    let seen = Rc::clone(&answered);
+    world.set_adversary(Some(Box::new(move |_, flight| {
+        seen.set(seen.get() || kind(flight) == Kind::RESPONSE);
+        Interference::default()
+    })));
+    world.start(1);
+    assert!(world.run_until(MINUTE, |_| answered.get()).is_some());
+    world.kill(0);
+    world.run_for(Duration::from_secs(15));
+    world.tap();
+    world.run_for(MINUTE);
+    let heartbeats = world.tapped().into_iter().filter(|flight| kind(flight) == Kind::HEARTBEAT).count();
+    assert_eq!(heartbeats, 0, "to a peer that died in the middle of a handshake");
 }
