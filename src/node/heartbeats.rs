@@ -137,8 +137,10 @@ impl Node {
     /// received, which answers a heartbeat that crossed with its own.
     fn exchanged(&mut self, now: Instant, arrival: &Arrival, seen: u64) {
         let pause = self.jitter.spread(self.interval(), 80..=120);
+        let counts_for = self.vote_lifetime();
         let Some(link) = self.links.get_mut(arrival.slot) else { return };
-        link.last_exchange = Some(now);
+        let before = link.last_exchange.replace(now);
+        let counted = before.is_some_and(|before| now.saturating_duration_since(before) <= counts_for);
         self.last_exchange = now;
         // Each session counts for itself.
         if arrival.current && link.outstanding.is_some_and(|outstanding| outstanding.first < seen) {
@@ -150,6 +152,10 @@ impl Node {
             link.timers.set(LinkTimer::Heartbeat, Some(now + pause));
         }
         self.schedule.set(arrival.slot, link.timers.next());
+        if !counted {
+            // What this peer said before, in the handshake or long ago, is fresh again.
+            self.recount(now);
+        }
     }
 
     /// However small the cluster: a node that moved notices it soon, because it talks to somebody soon.

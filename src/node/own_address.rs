@@ -1,6 +1,6 @@
 //! This node's own address: takes what peers reflect and counts the votes.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::node::Node;
 use crate::node::event::Event;
@@ -39,9 +39,14 @@ impl Node {
         }
     }
 
+    /// How long a reflection counts. Spec: `VOTE_LIFETIME`.
+    pub(super) fn vote_lifetime(&self) -> Duration {
+        self.interval() * 3
+    }
+
     /// What the peers that answer have said lately. Spec: ADDR-2.
     pub(super) fn observations(&self, now: Instant) -> Vec<Observation> {
-        let lifetime = self.interval() * 3;
+        let lifetime = self.vote_lifetime();
         let mut observations = Vec::new();
         for (_, link) in self.links.iter().filter(|(_, link)| link.is_up()) {
             let said = link.reflection.zip(link.last_exchange);
