@@ -27,10 +27,10 @@ impl Node {
         let Some(link) = self.links.get_mut(slot) else { return };
         link.digest = Some(digest);
         if same {
-            if link.timers.get(LinkTimer::Sync).is_some() {
+            if link.timers.runs(LinkTimer::Sync) {
                 self.disarm(slot, LinkTimer::Sync);
             }
-        } else if link.timers.get(LinkTimer::Sync).is_none() {
+        } else if !link.timers.runs(LinkTimer::Sync) {
             let delay = self.jitter.spread(SYNC_DELAY, 50..=100);
             self.arm(slot, LinkTimer::Sync, now + delay);
         }

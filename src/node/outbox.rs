@@ -21,6 +21,10 @@ pub enum Output<'a> {
     Event(Event),
 }
 
+/// Room for datagrams and outputs that is kept while nothing waits: enough for the answer to any one datagram.
+const BYTES_KEPT: usize = 2048;
+const OUTPUTS_KEPT: usize = 8;
+
 /// Outputs that wait for [`Node::poll_output`](crate::node::Node::poll_output).
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
@@ -81,6 +85,9 @@ impl Outbox {
         match self.queue.pop_front() {
             None => {
                 self.bytes.clear();
+                // What a burst to all peers needed is not kept for the quiet hours after it.
+                self.bytes.shrink_to(BYTES_KEPT);
+                self.queue.shrink_to(OUTPUTS_KEPT);
                 None
             }
             Some(Entry::Event(event)) => Some(Output::Event(event)),

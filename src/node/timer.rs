@@ -115,6 +115,11 @@ impl<K: TimerKey, const N: usize> TimerTable<K, N> {
         self.instant(self.deadlines.get(timer.place()).copied()?)
     }
 
+    /// Whether a timer runs.
+    pub(crate) fn runs(&self, timer: K) -> bool {
+        self.deadlines.get(timer.place()).is_some_and(|&deadline| deadline != NEVER)
+    }
+
     /// The earliest deadline.
     pub(crate) fn next(&self) -> Option<Instant> {
         self.instant(self.deadlines.iter().copied().min()?)

@@ -25,18 +25,23 @@ impl Address {
 
     /// The address in its one spelling, or `None` if it is unspecified or its port is 0.
     #[must_use]
+    #[inline]
     pub fn new(ip: IpAddr, port: u16) -> Option<Self> {
         let ip = match ip {
-            IpAddr::V4(v4) => v4.to_ipv6_mapped(),
-            IpAddr::V6(v6) => v6,
+            IpAddr::V4(v4) => MAPPED | u128::from(v4.to_bits()),
+            IpAddr::V6(v6) => v6.to_bits(),
         };
-        Self::from_bits(ip.to_bits(), port)
+        Self::from_bits(ip, port)
     }
 
     /// The IP address; IPv4 where it is one.
     #[must_use]
+    #[inline]
     pub fn ip(&self) -> IpAddr {
-        Ipv6Addr::from(self.ip).to_canonical()
+        match self.ip {
+            [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF, a, b, c, d] => Ipv4Addr::new(a, b, c, d).into(),
+            ipv6 => Ipv6Addr::from(ipv6).into(),
+        }
     }
 
     /// The UDP port.
@@ -72,8 +77,7 @@ impl Address {
 
     #[inline]
     fn from_bits(ip: u128, port: u16) -> Option<Self> {
-        const UNSPECIFIED_V4: u128 = Ipv4Addr::UNSPECIFIED.to_ipv6_mapped().to_bits();
-        let usable = ip != 0 && ip != UNSPECIFIED_V4 && port != 0;
+        let usable = ip != 0 && ip != MAPPED && port != 0;
         usable.then_some(Self { ip: ip.to_be_bytes(), port })
     }
 }
@@ -81,6 +85,7 @@ impl Address {
 impl TryFrom<SocketAddr> for Address {
     type Error = NotAnAddress;
 
+    #[inline]
     fn try_from(addr: SocketAddr) -> Result<Self, NotAnAddress> {
         Self::new(addr.ip(), addr.port()).ok_or(NotAnAddress)
     }
@@ -97,6 +102,9 @@ impl fmt::Debug for Address {
         self.socket_addr().fmt(f)
     }
 }
+
+/// `::ffff:0.0.0.0`: what an IPv4 address is added to.
+const MAPPED: u128 = 0xFFFF << 32;
 
 /// An unspecified IP address or port 0: nobody can be reached there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -22,8 +22,9 @@ mod tests {
     /// The most instructions that a heartbeat received and answered may take on x86-64. Spec: `spec/README.md`.
     const INSTRUCTIONS_MAX: u64 = 13_000;
 
-    /// The most memory that a link may take, in bytes.
-    const LINK_MAX: i64 = 1024;
+    /// The most memory that one more peer may take, in bytes: 1 KiB for its link (a unit test holds that bound), the rest
+    /// for its record in the member list, its entry in the configuration, and its places in the tables.
+    const PEER_MAX: i64 = 2304;
 
     /// Tells the run under callgrind how many heartbeats to receive.
     const COUNT: &str = "DDDNS_HEARTBEATS";
@@ -39,12 +40,12 @@ mod tests {
     }
 
     #[test]
-    fn a_link_takes_at_most_a_kibibyte() {
+    fn a_peer_takes_little_more_than_its_link() {
         let few = held(9);
         let many = held(17);
-        let link = (many - few) / 8;
-        say(&format!("memory of a link: {link} bytes (aim: at most {LINK_MAX})"));
-        assert!(link <= LINK_MAX, "a link takes {link} bytes: {few} with 8 links, {many} with 16");
+        let peer = (many - few) / 8;
+        say(&format!("memory of a peer: {peer} bytes (aim: at most {PEER_MAX})"));
+        assert!(peer <= PEER_MAX, "a peer takes {peer} bytes: {few} with 8 peers, {many} with 16");
     }
 
     #[test]

@@ -107,10 +107,13 @@ impl Members {
     }
 
     /// The fingerprint of the list. Spec: MEMB-5.
+    #[inline]
     pub(crate) fn digest(&self) -> Digest {
-        if let Some(digest) = self.digest.get() {
-            return digest;
-        }
+        self.digest.get().unwrap_or_else(|| self.compute_digest())
+    }
+
+    #[cold]
+    fn compute_digest(&self) -> Digest {
         let mut context = digest::Context::new(&digest::SHA256);
         context.update(b"dddns/1 members");
         for record in self.records.values() {
