@@ -20,7 +20,7 @@ pub(super) struct NodeArgs {
     #[arg(long)]
     name: Option<Name>,
 
-    /// Where to listen: an IP address and a UDP port; may be given several times [default: [::]:7733]
+    /// Where to listen: an IP address and a UDP port, several times if need be; without it, every address, port 7733
     #[arg(long, value_name = "ADDR", value_parser = config_file::parse_listen)]
     listen: Vec<SocketAddr>,
 }
