@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::node::Node;
-use crate::node::link::Outstanding;
+use crate::node::link::{Link, Outstanding};
 use crate::node::links::Slot;
 use crate::node::pending;
 use crate::node::receive::Arrival;
@@ -57,8 +57,13 @@ impl Node {
         self.counters.resends += 1;
         self.transmit_heartbeat(now, slot);
         if attempts == 1 && self.last_exchange + RESEND_FIRST <= now {
-            // Is it the peer, or is it me? Somebody else will tell.
-            self.heartbeat_longest_silent(now);
+            // Is it the peer, or is it me? Somebody else will tell; when two are silent, it is me.
+            let missed = |link: &Link| link.outstanding.is_some_and(|sent| sent.sent + RESEND_FIRST <= now);
+            if self.links.iter().any(|(other, link)| other != slot && link.is_up() && missed(link)) {
+                self.heartbeat_everybody(now);
+            } else {
+                self.heartbeat_longest_silent(now);
+            }
         }
     }
 

@@ -64,6 +64,12 @@ fn three_of_four_move_at_once() {
 }
 
 #[test]
+fn all_but_one_of_ten_move_at_once() {
+    let (_, max) = healing("nine movers of 10", 10, |world| (1..10).for_each(|host| moves(world, host)));
+    assert!(max <= seconds(12), "max {max:?}");
+}
+
+#[test]
 fn two_nodes_that_take_each_others_address_are_not_mistaken() {
     let (_, max) = healing("two of 3 swap", 3, |world| {
         world.move_to(1, &[]);
