@@ -61,7 +61,9 @@ impl Node {
         };
         let opened = session.ok_or(Discard::UnknownIndex)?.open(now, header, datagram)?;
         let newest = opened.newest;
-        let message = Message::decode(header, opened.body)?;
+        let decoded = Message::decode(header, opened.body);
+        // By reference: most messages are small, but a value of this type is as large as the largest.
+        let message = decoded.as_ref().map_err(|&error| error)?;
         let slot = match owner {
             Owner::Link(slot) => slot,
             Owner::Pending | Owner::Joining => self.confirm(now, header.receiver)?,
@@ -70,7 +72,7 @@ impl Node {
         let current = current == Some(header.receiver);
         let arrival = Arrival { slot, from, bytes, counter: header.counter, current, newest: newest && current };
         self.heard(now, &arrival, matches!(message, Message::Leave(_)));
-        self.dispatch(now, &arrival, &message);
+        self.dispatch(now, &arrival, message);
         Ok(())
     }
 
