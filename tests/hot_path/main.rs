@@ -13,10 +13,11 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use allocation_counter::measure;
+    use dddns::auth::totp::STEP;
 
     use super::pair::{Recording, receive};
 
-    /// Long enough for handshakes, member lists and first estimates to be over.
+    /// Long enough for handshakes, member lists and first estimates to be over; a whole number of steps.
     const WARM_UP: Duration = Duration::from_secs(120);
 
     /// The most instructions that a heartbeat received and answered may take on x86-64. Spec: `spec/README.md`.
@@ -25,6 +26,9 @@ mod tests {
     /// The most memory that one more peer may take, in bytes: 1 KiB for its link (a unit test holds that bound), the rest
     /// for its record in the member list, its entry in the configuration, and its places in the tables.
     const PEER_MAX: i64 = 2304;
+
+    /// How many nodes receive heartbeats there: two runs of a test program differ by some ten thousand instructions anyhow.
+    const NODES: u64 = 40;
 
     /// Tells the run under callgrind how many heartbeats to receive.
     const COUNT: &str = "DDDNS_HEARTBEATS";
@@ -59,8 +63,9 @@ mod tests {
         } else if !valgrind.is_ok_and(|status| status.success()) {
             "needs valgrind"
         } else {
-            // What comes before the heartbeats is the same in both runs, so it cancels out.
-            let each = (instructions(400) - instructions(200)) / 200;
+            // What comes before the heartbeats is the same in both runs, so it cancels out. The warm-up ends where a
+            // step of the tags' keys begins, and 60 heartbeats fit into one: the change of keys cancels out too.
+            let each = (instructions(60) - instructions(30)) / (30 * NODES);
             say(&format!("instructions of a heartbeat: {each} (aim: at most {INSTRUCTIONS_MAX})"));
             assert!(each <= INSTRUCTIONS_MAX, "a heartbeat takes {each} instructions");
             // Less than one hash: nothing was received.
@@ -75,12 +80,15 @@ mod tests {
     #[ignore = "is what a_heartbeat_takes_few_instructions runs under callgrind"]
     fn receive_heartbeats() {
         let count = std::env::var(COUNT).unwrap().parse().unwrap();
-        let recording = Recording::new(Instant::now(), 2, WARM_UP, 400);
-        let (mut node, _) = recording.node();
-        // Copied beforehand, and dropped never, so that only what the node does is counted.
-        let mut heartbeats: Vec<(Instant, Vec<u8>)> = recording.heartbeats().collect();
-        for (now, datagram) in heartbeats.iter_mut().take(count) {
-            receive(&mut node, *now, datagram);
+        let recording = Recording::new(Instant::now(), 2, WARM_UP, 60);
+        for _ in 0..NODES {
+            let (mut node, begin) = recording.node();
+            // Copied beforehand, so that only what the node does differs between the runs.
+            let mut heartbeats: Vec<_> = recording.heartbeats().collect();
+            assert!(heartbeats.iter().all(|(now, _)| *now < begin + STEP), "the keys would change in the middle");
+            for (now, datagram) in heartbeats.iter_mut().take(count) {
+                receive(&mut node, *now, datagram);
+            }
         }
     }
 
