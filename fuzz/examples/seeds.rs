@@ -59,7 +59,25 @@ fn main() -> io::Result<()> {
     // The first bytes choose among the target's inputs: text.
     let mut text = vec![0; 4];
     text.extend(token.as_bytes());
-    write(&seeds.join("invite"), "token", &text)
+    write(&seeds.join("invite"), "token", &text)?;
+
+    for number in 1..=6 {
+        write(&seeds.join("node"), &format!("operations-{number}"), &operations(number))?;
+    }
+    Ok(())
+}
+
+/// Bytes that stand for a long list of operations: an odd byte, where the list may end, says that it goes on.
+fn operations(seed: u64) -> Vec<u8> {
+    let mut state = seed;
+    let mut bytes = Vec::new();
+    while bytes.len() < 640 {
+        // Knuth's multiplier; the high bits are the good ones.
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        let [high, ..] = state.to_be_bytes();
+        bytes.push(high | 1);
+    }
+    bytes
 }
 
 /// A datagram with this body, and with bytes of the right number where encryption and tag would be.
@@ -82,7 +100,7 @@ fn record(number: u8) -> MemberRecord {
     MemberRecord {
         public_key: PublicKey([number; 32]),
         admitted_by: NodeId::NONE,
-        epoch: 1,
+        admission: 1,
         state: MemberState::Member,
         revision: 0,
         name: format!("node-{number}").parse().expect("a label"),

@@ -12,9 +12,10 @@ use dddns::config::{Cluster, ClusterKey, Config, Peer};
 use dddns::node::Node;
 use dddns::node::outbox::Output;
 use dddns::node::saved::Saved;
+use dddns::node::status::PeerState;
 use dddns::wire::address::Address;
 use dddns::wire::datagram::MAX_DATAGRAM;
-use dddns::wire::id::ClusterId;
+use dddns::wire::id::{ClusterId, NodeId};
 use dddns::wire::kind::Kind;
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
@@ -39,12 +40,26 @@ const STEPS_MAX: u32 = 20_000;
 #[expect(clippy::disallowed_methods, reason = "virtual time has to begin somewhere")]
 static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 
-fuzz_target!(|operations: Vec<Operation>| {
+fuzz_target!(|input: Input| {
     let mut world = World::new();
-    for operation in operations.into_iter().take(64) {
+    if input.formed {
+        world.pass(Duration::from_secs(5));
+        let up = |inhabitant: &Inhabitant| {
+            inhabitant.node.status(world.now).peers.iter().all(|peer| peer.state == PeerState::Up)
+        };
+        assert!(world.nodes.iter().all(up), "an undisturbed cluster forms");
+    }
+    for operation in input.operations.into_iter().take(64) {
         world.apply(operation);
     }
 });
+
+/// What happens, and whether the nodes have met before it does.
+#[derive(Arbitrary, Debug)]
+struct Input {
+    formed: bool,
+    operations: Vec<Operation>,
+}
 
 /// What can happen.
 #[derive(Arbitrary, Debug)]
@@ -108,6 +123,7 @@ struct World {
 
 /// A node and where it is.
 struct Inhabitant {
+    id: NodeId,
     node: Node,
     address: SocketAddr,
     ever: BTreeSet<SocketAddr>,
@@ -119,7 +135,7 @@ impl World {
         let nodes = (0..NODES).map(|number| {
             let node = start(number, Saved::default(), 0, now, Duration::from_secs(1_800_000_000));
             let address = home(number);
-            Inhabitant { node, address, ever: BTreeSet::from([address]) }
+            Inhabitant { id: identity(number).node_id(), node, address, ever: BTreeSet::from([address]) }
         });
         let nodes = nodes.collect();
         Self { now, nodes, flying: Vec::new(), fates: VecDeque::new(), history: VecDeque::new(), starts: 0 }
@@ -242,10 +258,8 @@ impl World {
         for inhabitant in &self.nodes {
             for peer in inhabitant.node.status(self.now).peers {
                 let Some(address) = peer.address else { continue };
-                let known = (0..NODES).filter(|number| identity(*number).node_id() == peer.id);
-                let ever = known
-                    .filter_map(|number| self.nodes.get(number))
-                    .any(|peer| peer.ever.contains(&address.socket_addr()));
+                let known = self.nodes.iter().find(|other| other.id == peer.id);
+                let ever = known.is_some_and(|peer| peer.ever.contains(&address.socket_addr()));
                 assert!(ever, "a peer is published at {address}, where it never was");
             }
         }

@@ -118,7 +118,7 @@ fn records<const N: usize>(u: &mut Unstructured<'_>) -> arbitrary::Result<List<M
         records.push(MemberRecord {
             public_key: PublicKey(u.arbitrary()?),
             admitted_by: NodeId(u.arbitrary()?),
-            epoch: u.arbitrary()?,
+            admission: u.arbitrary()?,
             state: *u.choose(&[MemberState::Member, MemberState::Removed])?,
             revision: u.arbitrary()?,
             name: name(u)?,
