@@ -7,11 +7,12 @@ use crate::wire::list::Slot;
 
 /// One DNS label: 1 to 63 of `a`–`z`, `0`–`9` and `-`, with no `-` at either end. Spec: `spec/formats.md` WIRE-9.
 ///
-/// A name is a label on a [`NodeId`](crate::wire::id::NodeId), never an identity.
+/// A name is a label on a [`NodeId`](crate::wire::id::NodeId), never an identity. Names are ordered as byte strings.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Name {
-    length: u8,
+    // First, so that the derived order is that of MEMB-2: the bytes decide, and the length byte comes last.
     bytes: [u8; Self::MAX],
+    length: u8,
 }
 
 impl Name {
@@ -109,6 +110,12 @@ mod tests {
         for text in ["", "-a", "a-", "-", "a.b", "a_b", "a b", "ä", &"n".repeat(64)] {
             assert_eq!(text.parse::<Name>(), Err(InvalidName), "{text}");
         }
+    }
+
+    #[test]
+    fn the_bytes_decide_the_order_and_not_the_length() {
+        let sorted = ["a", "a-b", "a0", "ab", "abc", "b", "vps", "z"].map(|text| text.parse::<Name>().unwrap());
+        assert!(sorted.is_sorted());
     }
 
     #[test]

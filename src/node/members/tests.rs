@@ -145,6 +145,14 @@ fn admissions_are_numbered_above_all_that_is_known() {
     assert_eq!(list(&[member(1, u32::MAX, "a")]).next_admission(), u32::MAX);
 }
 
+/// MEMB-2: configurations may give one node different names, and all nodes must settle on the same.
+#[test]
+fn of_records_that_differ_in_the_name_only_the_greater_bytes_stay() {
+    let (long, greater) = (member(1, 0, "attic"), member(1, 0, "vps"));
+    assert_eq!(content(&list(&[long, greater])), [greater]);
+    assert_eq!(content(&list(&[greater, long])), [greater]);
+}
+
 #[test]
 fn a_name_belongs_to_whoever_was_admitted_first() {
     let members = list(&[member(1, 2, "pi"), member(2, 1, "pi"), member(3, 3, "pi"), member(4, 4, "nas")]);
