@@ -34,7 +34,7 @@ pub struct Session {
 /// How far link time is set forward in the life of a session at most (AUTH-6), in milliseconds.
 pub const DRIFT_MAX_MS: u64 = 30_000;
 
-/// Counters end here (AUTH-9).
+/// Counters end here (AUTH-9): none that was accepted has no successor.
 const COUNTER_END: u64 = 1 << 63;
 
 /// A datagram that belongs to a session and is new.
@@ -55,8 +55,8 @@ pub enum AuthError {
     /// Its tag is wrong (AUTH-5).
     #[error("its tag is wrong")]
     Tag,
-    /// Its counter was accepted before or is too old (AUTH-8).
-    #[error("it is a replay, or too old")]
+    /// Its counter was accepted before or is too old (AUTH-8), or is one that nobody may use (AUTH-9).
+    #[error("it is a replay, too old, or beyond the last counter")]
     Replay,
     /// Its tag is right and its sealed body does not open.
     #[error("its body does not open")]
@@ -170,7 +170,7 @@ impl Session {
         if !fresh.as_ref().unwrap_or(&self.receiving).key.verify(covered, tag) {
             return Err(AuthError::Tag);
         }
-        if !self.window.check(header.counter) {
+        if header.counter >= COUNTER_END || !self.window.check(header.counter) {
             return Err(AuthError::Replay);
         }
         let newest = self.window.highest() < Some(header.counter);
@@ -476,5 +476,19 @@ mod tests {
         let mut out = vec![1];
         assert_eq!(a.encode(now, &HEARTBEAT, &mut out), Err(Exhausted));
         assert_eq!(out, [1]);
+    }
+
+    #[test]
+    fn a_counter_that_nobody_may_use_is_refused() {
+        let now = start();
+        let (mut a, mut b) = pair(now, CLOCK_MS, 0);
+        for counter in [COUNTER_END, u64::MAX] {
+            let mut beyond = datagram(&mut a, now, &HEARTBEAT);
+            beyond[8..16].copy_from_slice(&counter.to_be_bytes());
+            let tag = a.sending.key.sign(&beyond[..50]);
+            beyond[50..].copy_from_slice(&tag);
+            assert_eq!(open::<Heartbeat>(&mut b, now, &beyond), Err(AuthError::Replay));
+            assert_eq!(b.highest_received(), None);
+        }
     }
 }
