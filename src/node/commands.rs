@@ -26,10 +26,10 @@ impl Node {
     ///
     /// # Errors
     ///
-    /// The node has no cluster, no address, too many open invites or no room for another member; or `ttl` or the number
-    /// of addresses is out of bounds.
+    /// The node has stopped, has no cluster, no address, too many open invites or no room for another member; or `ttl` or
+    /// the number of addresses is out of bounds.
     pub fn create_invite(&mut self, now: Instant, ttl: Duration, addresses: &[Address]) -> Result<Token, CommandError> {
-        let now = self.advance(now);
+        let now = self.command(now)?;
         if self.cluster.is_none() {
             return Err(CommandError::NoCluster);
         }
@@ -67,9 +67,9 @@ impl Node {
     ///
     /// # Errors
     ///
-    /// [`CommandError::UnknownPeer`] if `peer` is no member.
+    /// [`CommandError::UnknownPeer`] if `peer` is no member, [`CommandError::Stopped`] if the node has stopped.
     pub fn add_candidates(&mut self, now: Instant, peer: NodeId, addresses: &[Address]) -> Result<(), CommandError> {
-        let now = self.advance(now);
+        let now = self.command(now)?;
         let slot = self.links.slot(peer).ok_or(CommandError::UnknownPeer)?;
         let known = self.configured.entry(peer).or_default();
         let literal = self.config.peers.iter().filter(|configured| NodeId::from(&configured.public_key) == peer);
@@ -101,6 +101,12 @@ impl Node {
     #[must_use]
     pub fn revision(&self) -> Revision {
         self.revision
+    }
+
+    /// The time of a command, unless the node has stopped.
+    pub(super) fn command(&mut self, now: Instant) -> Result<Instant, CommandError> {
+        let now = self.advance(now);
+        if self.stopped { Err(CommandError::Stopped) } else { Ok(now) }
     }
 
     /// Takes back what was stored, and what the configuration says beyond it.

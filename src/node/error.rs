@@ -27,6 +27,9 @@ pub enum CommandError {
     /// The cluster is full.
     #[error("the cluster has as many members as it may have ({})", .0.get())]
     Full(MaxMembers),
+    /// The node has stopped: after [`Node::shutdown`](crate::node::Node::shutdown) it sends nothing.
+    #[error("this node has stopped")]
+    Stopped,
     /// No member has this ID.
     #[error("no member has this identity")]
     UnknownPeer,

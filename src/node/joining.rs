@@ -44,9 +44,9 @@ impl Node {
     /// # Errors
     ///
     /// [`CommandError::HasCluster`] if the node belongs to a cluster, unless the inviter is a member that does not
-    /// answer.
+    /// answer; [`CommandError::Stopped`] if the node has stopped.
     pub fn join(&mut self, now: Instant, token: &Token) -> Result<(), CommandError> {
-        let now = self.advance(now);
+        let now = self.command(now)?;
         let silent = |(_, link): (_, &Link)| !link.is_up();
         if self.cluster.is_some() && !self.links.by_id(NodeId::from(&token.inviter())).is_some_and(silent) {
             return Err(CommandError::HasCluster);

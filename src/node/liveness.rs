@@ -164,11 +164,15 @@ impl Node {
         }
     }
 
-    /// Tells every peer that this node stops, and stops: nothing is sent or accepted from now on.
+    /// Tells every peer that this node stops, and stops: nothing is sent or accepted from now on, and no command is
+    /// carried out.
     ///
     /// The other nodes show it as `left`, not `lost`.
     pub fn shutdown(&mut self, now: Instant) {
         let now = self.advance(now);
+        if self.stopped {
+            return;
+        }
         for slot in self.links.slots() {
             let Some(link) = self.links.get_mut(slot) else { continue };
             link.timers.clear();

@@ -4,13 +4,15 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
+use dddns::node::Node;
+use dddns::node::error::CommandError;
 use dddns::node::event::Event;
 use dddns::node::status::PeerState;
 use dddns::sim::adversary::Interference;
 use dddns::sim::world::{HostId, World};
 use dddns::wire::kind::Kind;
 
-use crate::cluster::{away, formed, happened, home, kind};
+use crate::cluster::{away, formed, happened, home, invite, kind};
 
 const SEEDS: u64 = 20;
 const MINUTE: Duration = Duration::from_secs(60);
@@ -232,4 +234,21 @@ fn a_session_that_nobody_confirms_any_more_is_not_confirmed_for_ever() {
     world.run_for(MINUTE);
     let heartbeats = world.tapped().into_iter().filter(|flight| kind(flight) == Kind::HEARTBEAT).count();
     assert_eq!(heartbeats, 0, "to a peer that died in the middle of a handshake");
+}
+
+#[test]
+fn a_node_that_has_stopped_says_nothing_whatever_is_asked_of_it() {
+    let mut world = formed(11, 3);
+    let token = invite(&mut world, 0, Duration::from_secs(3600));
+    let other = world.id(1);
+    world.command(2, Node::shutdown);
+    let said = world.traffic(2).datagrams_out;
+    let day = Duration::from_secs(86_400);
+    assert_eq!(world.command(2, |node, now| node.join(now, &token)), Err(CommandError::Stopped));
+    assert_eq!(world.command(2, |node, now| node.add_candidates(now, other, &[away(9)])), Err(CommandError::Stopped));
+    let made = world.command(2, |node, now| node.create_invite(now, day, &[home(3)]));
+    assert_eq!(made.err(), Some(CommandError::Stopped));
+    world.command(2, Node::shutdown);
+    world.run_for(Duration::from_secs(60));
+    assert_eq!(world.traffic(2).datagrams_out, said);
 }
