@@ -97,6 +97,10 @@ impl Node {
         let initiator = joining.initiator.as_mut().ok_or(Discard::Unsolicited)?;
         let (keys, payload) = initiator.finish(response).map_err(|_| Discard::Handshake)?;
         let accepted = joining.accepted;
+        let foreign = self.cluster.as_ref().is_some_and(|own| own.id != payload.cluster_id);
+        if foreign && payload.verdict == Verdict::Accepted {
+            return Err(Discard::Handshake);
+        }
         let token = joining.token.clone();
         let refusal = match payload.verdict {
             Verdict::Accepted => None,
@@ -113,9 +117,6 @@ impl Node {
             return Ok(());
         }
         let cluster = Cluster { id: payload.cluster_id, key: ClusterKey(payload.cluster_key) };
-        if self.cluster.as_ref().is_some_and(|own| own.id != cluster.id) {
-            return Err(Discard::Handshake);
-        }
         self.cluster = Some(cluster.clone());
         self.joining = Some(Joining { accepted: true, ..Joining::new(token, now) });
         self.arm_node(NodeTimer::Join, now + pending::LIFETIME);
