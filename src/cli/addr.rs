@@ -105,11 +105,12 @@ fn find(report: &StatusReport, name: Option<&str>) -> Result<Found, Failure> {
     let node = &report.node;
     let Some(asked) = name else { return Ok(own(report)) };
     let asked = asked.to_ascii_lowercase();
-    if asked == node.name {
-        return Ok(own(report));
-    }
+    // Peers first: one that is shown by the very name of this node was admitted earlier, so the name is its own.
     if let Some(peer) = report.peers.iter().find(|peer| peer.name == asked) {
         return Ok(of(peer));
+    }
+    if asked == node.name {
+        return Ok(own(report));
     }
     let fits = |id: &str| asked.len() >= PREFIX_MIN && id.starts_with(&asked);
     if fits(&node.id) {
@@ -191,6 +192,15 @@ mod tests {
         let shown = report.peers[0].name.clone();
         assert_eq!(find(&report, Some("berlin")).unwrap().id, report.peers[1].id);
         assert_eq!(find(&report, Some(&shown)).unwrap().id, report.peers[0].id);
+    }
+
+    #[test]
+    fn a_name_that_an_earlier_member_has_is_not_this_nodes() {
+        let mut report = report();
+        report.peers[0].name = report.node.name.clone();
+        let asked = report.node.name.clone();
+        assert_eq!(find(&report, Some(&asked)).unwrap().id, report.peers[0].id);
+        assert_eq!(find(&report, None).unwrap().id, report.node.id);
     }
 
     #[test]

@@ -146,12 +146,13 @@ pub enum RequestError {
 fn find(status: &Status, name_or_id: &str) -> Option<Address> {
     let id = name_or_id.parse().ok();
     let named = |name: &str| name.eq_ignore_ascii_case(name_or_id);
-    if Some(status.id) == id || named(status.name.as_str()) {
-        let widest = status.addresses.iter().min_by_key(|own| own.scope);
-        return widest.map(|own| own.address);
+    // Peers first: one that is shown by the very name of this node was admitted earlier, so the name is its own.
+    if let Some(peer) = status.peers.iter().find(|peer| Some(peer.id) == id || named(&peer.display_name())) {
+        return peer.address;
     }
-    let peer = status.peers.iter().find(|peer| Some(peer.id) == id || named(&peer.display_name()))?;
-    peer.address
+    let own = Some(status.id) == id || named(status.name.as_str());
+    let widest = status.addresses.iter().min_by_key(|own| own.scope).filter(|_| own)?;
+    Some(widest.address)
 }
 
 #[cfg(test)]
@@ -210,6 +211,14 @@ mod tests {
         assert_eq!(find(&status, &shown), Some(address("192.0.2.1:1")));
         assert_eq!(find(&status, &NodeId([1; 16]).to_string()), Some(address("192.0.2.1:1")));
         assert_eq!(find(&status, "cellar"), None);
+    }
+
+    #[test]
+    fn a_name_that_an_earlier_member_has_is_not_this_nodes() {
+        let mut status = status();
+        status.peers.push(peer("garage", 3, "192.0.2.3:3", false));
+        assert_eq!(find(&status, "garage"), Some(address("192.0.2.3:3")));
+        assert_eq!(find(&status, &NodeId([9; 16]).to_string()), Some(address("203.0.113.7:7733")));
     }
 
     #[test]
