@@ -21,6 +21,9 @@ use crate::driver::{Driver, clock};
 use crate::node::event::{Event, Refusal};
 use crate::wire::address::Address;
 
+/// How long a join is tried at most: a person waits for it.
+const TIMEOUT_MAX: Duration = Duration::from_secs(24 * 3600);
+
 /// A token is some 200 characters; a longer text is no token.
 const TOKEN_MAX: u64 = 4_096;
 
@@ -33,8 +36,8 @@ pub(super) struct Args {
     #[command(flatten)]
     node: NodeArgs,
 
-    /// How long to try: a number and s, m or h
-    #[arg(long, default_value = "30s", value_parser = duration_text::parse)]
+    /// How long to try: a number and s, m or h, at most 24h
+    #[arg(long, default_value = "30s", value_parser = patience)]
     timeout: Duration,
 }
 
@@ -159,6 +162,12 @@ async fn watch(mut events: Events, admitted: &Notify, mut member: bool, deadline
 
 fn out_of_time(member: bool) -> Outcome {
     if member { Outcome::Unconfirmed } else { Outcome::Silent }
+}
+
+/// A time that can be waited for: a longer one would lie beyond what the clock can count.
+fn patience(text: &str) -> Result<Duration, String> {
+    let time = duration_text::parse(text).map_err(|error| error.to_string())?;
+    if time <= TIMEOUT_MAX { Ok(time) } else { Err("at most 24h".to_owned()) }
 }
 
 fn read_token(text: &str) -> Result<Token, Failure> {

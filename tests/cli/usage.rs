@@ -21,6 +21,8 @@ fn wrong_usage_ends_with_2_and_says_how_it_is_right() {
         &["init", "--listen", "7733"],
         &["init", "--listen", "0.0.0.0:0"],
         &["invite", "--ttl", "1"],
+        &["join", "dddns1", "--timeout", "25h"],
+        &["join", "dddns1", "--timeout", "18446744073709551615s"],
         &["invite", "--address", "garage.example.net"],
     ] {
         machine.dddns(args).with(2).saying(&["--help"]);
