@@ -21,7 +21,7 @@ pub(crate) fn listen(dir: &StateDir) -> Result<Listener, SocketError> {
     check(dir)?;
     remove_stale(dir).map_err(failed)?;
     let options = ListenerOptions::new().name(name(dir).map_err(failed)?);
-    private(options).map_err(failed)
+    private(options, dir).map_err(failed)
 }
 
 /// Connects to the node that runs on this state directory.
@@ -93,21 +93,29 @@ fn name(dir: &StateDir) -> io::Result<Name<'static>> {
     format!("dddns-{}", to_base32(hash.as_ref())).to_ns_name::<GenericNamespaced>()
 }
 
-/// Opens the socket with mode 0600. Systems that cannot set it before the socket has its name get it right after.
+/// Opens the socket with mode 0600. Systems that cannot set it before the socket has its name (macOS) get it right
+/// after; until then the state directory, which only its user may enter, keeps others away.
 #[cfg(unix)]
-fn private(options: ListenerOptions<'_>) -> io::Result<Listener> {
+fn private(options: ListenerOptions<'_>, dir: &StateDir) -> io::Result<Listener> {
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt;
+
     use interprocess::TryClone;
     use interprocess::os::unix::local_socket::ListenerOptionsExt;
 
     match options.try_clone()?.mode(0o600).create_tokio() {
-        Err(error) if error.kind() == io::ErrorKind::Unsupported => options.create_tokio(),
+        Err(error) if error.kind() == io::ErrorKind::Unsupported => {
+            let listener = options.create_tokio()?;
+            std::fs::set_permissions(dir.socket(), Permissions::from_mode(0o600))?;
+            Ok(listener)
+        }
         opened => opened,
     }
 }
 
 /// A pipe made by a user takes requests from that user, administrators and the system alone.
 #[cfg(windows)]
-fn private(options: ListenerOptions<'_>) -> io::Result<Listener> {
+fn private(options: ListenerOptions<'_>, _: &StateDir) -> io::Result<Listener> {
     options.create_tokio()
 }
 
