@@ -330,11 +330,11 @@ impl Driver {
 
     fn resolved(&mut self, answer: &Answer) {
         let now = clock::now();
-        self.resolver.answered(now, answer);
-        if answer.addresses.is_empty() {
+        let addresses = self.resolver.answered(now, answer);
+        if addresses.is_empty() {
             return;
         }
-        if let Err(error) = self.node.add_candidates(now, answer.peer, &answer.addresses) {
+        if let Err(error) = self.node.add_candidates(now, answer.peer, &addresses) {
             tracing::debug!(peer = %answer.peer, %error, "a configured host is of no use now");
         }
         self.act(now);

@@ -25,10 +25,10 @@ const SHORTEST: Duration = Duration::from_secs(10);
 /// How long a look-up may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// How many addresses of one answer are used: as many as a peer may have candidates.
+/// How many addresses of one host are used: as many as a peer may have candidates.
 const ADDRESSES_MAX: usize = 8;
 
-/// What a host name stands for now.
+/// What a host name was found to stand for.
 #[derive(Debug)]
 pub(super) struct Answer {
     /// Whose host it is.
@@ -49,6 +49,8 @@ pub(super) struct Resolver {
 #[derive(Debug)]
 struct Watched {
     host: Host,
+    /// What it resolved to last; a look-up that fails changes nothing.
+    addresses: Vec<Address>,
     /// When to look it up next; `None` while a look-up is under way.
     next: Option<Instant>,
     last: Option<Instant>,
@@ -61,7 +63,10 @@ impl Resolver {
             return Err(StartError::Host(wrong.host.clone()));
         }
         let (answer, answers) = mpsc::channel(hosts.len().max(1));
-        let hosts = hosts.into_iter().map(|host| Watched { host, next: Some(now), last: None }).collect();
+        let hosts = hosts
+            .into_iter()
+            .map(|host| Watched { host, addresses: Vec::new(), next: Some(now), last: None })
+            .collect();
         Ok(Self { hosts, answers, answer })
     }
 
@@ -104,10 +109,24 @@ impl Resolver {
         }
     }
 
-    /// Plans the next look-up of the host that was answered.
-    pub(super) fn answered(&mut self, now: Instant, answer: &Answer) {
-        let Some(watched) = self.hosts.get_mut(answer.index) else { return };
+    /// Plans the next look-up of the host that was answered. Gives what all hosts of its peer stand for, the newest
+    /// answer first; nothing after a look-up that failed.
+    pub(super) fn answered(&mut self, now: Instant, answer: &Answer) -> Vec<Address> {
+        let Some(watched) = self.hosts.get_mut(answer.index) else { return Vec::new() };
         watched.next = Some(now + jittered(if answer.addresses.is_empty() { AFTER_FAILURE } else { AGAIN }));
+        if answer.addresses.is_empty() {
+            return Vec::new();
+        }
+        watched.addresses.clone_from(&answer.addresses);
+        let mut all = answer.addresses.clone();
+        for address in
+            self.hosts.iter().filter(|other| other.host.peer == answer.peer).flat_map(|other| &other.addresses)
+        {
+            if !all.contains(address) {
+                all.push(*address);
+            }
+        }
+        all
     }
 
     /// A peer was lost: its hosts are looked up soon.
@@ -187,6 +206,25 @@ mod tests {
     }
 
     #[test]
+    fn one_host_of_a_peer_does_not_displace_another() {
+        let now = clock::now();
+        let [attic, cellar] = [NodeId([7; 16]), NodeId([8; 16])];
+        let host = |peer, host: &str| Host { peer, host: host.to_owned() };
+        let hosts =
+            vec![host(attic, "a.example.net:1"), host(cellar, "b.example.net:1"), host(attic, "c.example.net:1")];
+        let mut resolver = Resolver::new(hosts, now).unwrap();
+        let at = |n: u8| Address::new([192, 0, 2, n].into(), 1).unwrap();
+        let mut answer = |index, peer, addresses: &[Address]| {
+            resolver.answered(now, &Answer { peer, addresses: addresses.to_vec(), index })
+        };
+        assert_eq!(answer(0, attic, &[at(1), at(2)]), [at(1), at(2)]);
+        assert_eq!(answer(1, cellar, &[at(9)]), [at(9)]);
+        assert_eq!(answer(2, attic, &[at(3), at(2)]), [at(3), at(2), at(1)]);
+        assert_eq!(answer(2, attic, &[]), [], "a look-up that failed says nothing");
+        assert_eq!(answer(0, attic, &[at(4)]), [at(4), at(3), at(2)], "what a host stood for before is forgotten");
+    }
+
+    #[test]
     fn a_lost_peer_is_looked_up_soon_but_not_at_once_again() {
         let now = clock::now();
         let peer = NodeId([7; 16]);
@@ -194,7 +232,7 @@ mod tests {
         let mut resolver = Resolver::new(vec![host], now).unwrap();
         let empty = Answer { peer, addresses: Vec::new(), index: 0 };
         resolver.hosts[0].last = Some(now);
-        resolver.answered(now, &empty);
+        assert_eq!(resolver.answered(now, &empty), []);
         assert!(resolver.due().unwrap() >= now + AFTER_FAILURE * 4 / 5);
         resolver.hurry(now, NodeId([8; 16]));
         assert!(resolver.due().unwrap() >= now + AFTER_FAILURE * 4 / 5);
