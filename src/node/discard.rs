@@ -40,9 +40,6 @@ pub enum Discard {
     /// This node belongs to no cluster, or has stopped, so it talks to nobody.
     #[error("this node belongs to no cluster or has stopped")]
     NoCluster,
-    /// It answers nothing that this node asked.
-    #[error("nothing was asked")]
-    Unsolicited,
 }
 
 impl Discard {
@@ -61,7 +58,6 @@ impl Discard {
             Self::NotAMember => "not-a-member",
             Self::UnknownInvite => "unknown-invite",
             Self::NoCluster => "no-cluster",
-            Self::Unsolicited => "unsolicited",
         }
     }
 }

@@ -248,7 +248,7 @@ impl Node {
     fn finish(&mut self, now: Instant, from: Address, slot: Slot, response: &Response) -> Result<(), Discard> {
         let link = self.links.get_mut(slot).ok_or(Discard::UnknownIndex)?;
         let matching = |attempt: &&mut Box<Attempt>| attempt.initiator.sender() == response.receiver;
-        let attempt = link.attempt.as_mut().filter(matching).ok_or(Discard::Unsolicited)?;
+        let attempt = link.attempt.as_mut().filter(matching).ok_or(Discard::UnknownIndex)?;
         let (keys, payload) = attempt.initiator.finish(response).map_err(|_| Discard::Handshake)?;
         if payload.verdict != Verdict::Accepted {
             return Err(Discard::Handshake);

@@ -91,10 +91,10 @@ impl Node {
         from: Address,
         response: &Response,
     ) -> Result<(), Discard> {
-        let joining = self.joining.as_mut().ok_or(Discard::Unsolicited)?;
+        let joining = self.joining.as_mut().ok_or(Discard::UnknownIndex)?;
         let began = joining.began;
         let (inviter, sent_to) = (joining.token.inviter(), joining.token.addresses().to_vec());
-        let initiator = joining.initiator.as_mut().ok_or(Discard::Unsolicited)?;
+        let initiator = joining.initiator.as_mut().ok_or(Discard::UnknownIndex)?;
         let (keys, payload) = initiator.finish(response).map_err(|_| Discard::Handshake)?;
         let accepted = joining.accepted;
         let foreign = self.cluster.as_ref().is_some_and(|own| own.id != payload.cluster_id);
