@@ -7,11 +7,7 @@ pub(super) fn tell(event: &Event) {
     match event {
         Event::OwnAddress { scope, old, new, confidence, observers } => {
             let (confidence, was) = (confidence.as_str(), old.map(tracing::field::display));
-            if *old == Some(*new) {
-                tracing::debug!(address = %new, %scope, confidence, observers, "own address");
-            } else {
-                tracing::info!(address = %new, was, %scope, confidence, observers, "own address");
-            }
+            tracing::info!(address = %new, was, %scope, confidence, observers, "own address");
         }
         Event::PeerMoved { peer: Who { id, name }, old, new, healed_ms } => {
             tracing::info!(%name, %id, address = %new, was = %old, healed_ms, "peer moved");

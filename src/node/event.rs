@@ -10,7 +10,8 @@ use crate::wire::name::Name;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
-    /// This node's own address changed, or how sure it is of it.
+    /// This node's own address changed. Whether it is sure of it may change without an event;
+    /// [`Node::status`](crate::node::Node::status) tells.
     OwnAddress {
         /// Which of the node's addresses: one per family and scope.
         scope: Scope,

@@ -252,19 +252,5 @@ impl Prologue<'_> {
     }
 }
 
-impl HandshakeError {
-    /// The stable name that counters go by.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Decrypt => "handshake-decrypt",
-            Self::ZeroDh => "handshake-key",
-            Self::Payload(_) => "handshake-payload",
-            Self::Index => "handshake-index",
-            Self::State => "handshake-state",
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests;
