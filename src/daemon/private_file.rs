@@ -34,7 +34,8 @@ pub(crate) fn read(path: &Path) -> Result<Option<Zeroizing<String>>, ReadError> 
 /// the result.
 ///
 /// # Errors
-/// Something cannot be written; the old content is still there.
+/// Something cannot be written; the old content is still there. (Where only the folder cannot be synced the new content
+/// is, and a power cut may bring the old one back.)
 pub(crate) fn replace(path: &Path, content: &[u8]) -> Result<(), WriteError> {
     let failed = |source| WriteError { path: path.to_owned(), source };
     let new = beside(path);

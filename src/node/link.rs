@@ -91,11 +91,11 @@ pub(crate) struct Attempt {
     pub(crate) sent_to: Vec<Address>,
 }
 
-/// An address at which a peer was reached.
+/// An address at which a peer was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Visited {
     pub(crate) address: Address,
-    /// When it was last heard there, in seconds since 1970.
+    /// When it proved to be there, in seconds since 1970 by this node's clock.
     pub(crate) seen: u64,
 }
 

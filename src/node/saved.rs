@@ -24,7 +24,7 @@ pub struct SavedAddress {
     pub id: NodeId,
     /// Where.
     pub address: Address,
-    /// When it was last heard there, in seconds since 1970 by this node's clock.
+    /// When it proved to be there, in seconds since 1970 by this node's clock.
     pub seen: u64,
 }
 

@@ -41,7 +41,7 @@ pub struct HeartbeatAck {
     pub acked: u64,
     /// Of the sender's member list.
     pub digest: Digest,
-    /// Where the heartbeat came from.
+    /// Where this is sent: where the heartbeat came from, if that address has proved itself.
     pub reflection: Address,
 }
 

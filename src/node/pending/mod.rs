@@ -28,6 +28,7 @@ const PROVEN_PERIOD: Duration = Duration::from_millis(20);
 /// The responder's side of handshakes.
 #[derive(Debug)]
 pub(crate) struct Responder {
+    /// Of this node's own public key: for initiations, and for the responses to its own.
     pub(crate) mac1: Mac1Key,
     pub(crate) cookies: Cookies,
     /// Handshakes that anybody may ask for.
