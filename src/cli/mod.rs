@@ -25,6 +25,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
+use tracing::level_filters::LevelFilter;
 
 use args::{Cli, Command};
 use failure::{Exit, Failure};
@@ -59,6 +60,7 @@ fn dispatch(cli: &Cli) -> Result<Exit, Failure> {
         Command::Events(args) => events::run(args, global),
         Command::Config(args) => config::run(args, global),
         Command::Demo => {
+            log::start(global, LevelFilter::WARN);
             let healed = demo::run(&mut std::io::stdout().lock(), global.stdout_style().colored())?;
             Ok(if healed { Exit::Done } else { Exit::Failed })
         }
