@@ -76,6 +76,7 @@ async fn join(
     let deadline = Instant::from_std(clock::now()) + args.timeout;
     let mut outcome = attempt(setup, Some(token), state, None, deadline).await?;
     let resumed = state.joined_with == Some(token.id());
+    let fresh = left_over.is_none();
     if matches!(outcome, Outcome::Refused(Refusal::Used)) && resumed && left_over.is_some() {
         let member = attempt(setup, None, state, left_over, deadline).await?;
         if matches!(member, Outcome::Confirmed) {
@@ -88,7 +89,13 @@ async fn join(
                 || Failure::new(Exit::Failed, "the cluster's key was not stored: run the same command once more");
             key_file::read_cluster(&setup.dir.cluster_key())?.ok_or_else(lost)
         }
-        Outcome::Refused(reason) => Err(Failure::new(Exit::Refused, reason.to_string())),
+        Outcome::Refused(reason) => {
+            if fresh {
+                // Let in, and then refused because another node with the same token was faster.
+                key_file::remove_cluster(&setup.dir.cluster_key())?;
+            }
+            Err(Failure::new(Exit::Refused, reason.to_string()))
+        }
         Outcome::Unconfirmed => Err(Failure::new(
             Exit::TimedOut,
             "the cluster answered, but has not confirmed this node yet: run the same command once more",

@@ -8,6 +8,7 @@
 //! dddns-cluster-1 ID KEY           26 and 52 characters: the cluster's ID and key
 //! ```
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use zeroize::{Zeroize, Zeroizing};
@@ -74,6 +75,19 @@ pub(crate) fn write_cluster(path: &Path, cluster: &Cluster) -> Result<(), WriteE
     private_file::replace(path, text.as_bytes())
 }
 
+/// Removes a cluster's key, if there is one: the cluster has refused the node after all.
+///
+/// # Errors
+/// The file cannot be removed.
+pub(crate) fn remove_cluster(path: &Path) -> Result<(), KeyFileError> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(KeyFileError::Remove { path: path.to_owned(), source: error })
+        }
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
 /// The words after the label in the one line that is no comment.
 fn fields<'t, const N: usize>(path: &Path, text: &'t str, label: &'static str) -> Result<[&'t str; N], KeyFileError> {
     let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
@@ -101,7 +115,7 @@ fn key(text: &str) -> Option<Zeroizing<[u8; 32]>> {
     key
 }
 
-/// Why a key file gives no key. The text never holds what the file says: it may be a secret.
+/// Why a key file gives no key, or does not go. The text never holds what the file says: it may be a secret.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum KeyFileError {
     /// It cannot be read.
@@ -113,6 +127,9 @@ pub(crate) enum KeyFileError {
         path.display()
     )]
     Garbled { path: PathBuf, label: &'static str },
+    /// It should go and does not.
+    #[error("cannot remove {}: {source}: remove it yourself, the cluster has refused this node", path.display())]
+    Remove { path: PathBuf, source: io::Error },
     /// A later version made it.
     #[error("{} was written by a newer dddns ({label}): run that version", path.display())]
     Newer { path: PathBuf, label: String },
@@ -139,6 +156,9 @@ mod tests {
         assert!(read_cluster(&path).unwrap().is_none());
         write_cluster(&path, &cluster()).unwrap();
         assert_eq!(read_cluster(&path).unwrap(), Some(cluster()));
+        remove_cluster(&path).unwrap();
+        assert!(read_cluster(&path).unwrap().is_none());
+        remove_cluster(&path).unwrap();
 
         let path = dir.path().join("node.key");
         let identity = Identity::from_secret([3; 32]);
