@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::auth::invite::Token;
 use crate::node::Node;
+use crate::node::candidates;
 use crate::node::error::CommandError;
 use crate::node::link::{HISTORY_MAX, Visited};
 use crate::node::reflection::Realm;
@@ -14,8 +15,6 @@ use crate::wire::address::Address;
 use crate::wire::id::{InviteId, NodeId};
 use crate::wire::record::{MemberRecord, MemberState};
 
-/// How many addresses an invite holds at most. Spec: `spec/formats.md` section 7.
-const INVITE_ADDRESSES: usize = 4;
 /// The longest life of an invite. Spec: `INVITE_TTL`.
 const INVITE_TTL_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
 
@@ -39,13 +38,13 @@ impl Node {
         if !(Duration::from_secs(1)..=INVITE_TTL_MAX).contains(&ttl) {
             return Err(CommandError::Lifetime);
         }
-        if addresses.len() > INVITE_ADDRESSES {
+        if addresses.len() > Token::MAX_ADDRESSES {
             return Err(CommandError::TooManyAddresses);
         }
         let mut reachable: Vec<Address> = addresses.to_vec();
         let own = self.own.addresses().into_iter().filter(|own| Realm::of(*own).scope() != Scope::Loopback);
         reachable.extend(own.filter(|own| !addresses.contains(own)).collect::<Vec<_>>());
-        reachable.truncate(INVITE_ADDRESSES);
+        reachable.truncate(Token::MAX_ADDRESSES);
         if reachable.is_empty() {
             return Err(CommandError::NoAddress);
         }
@@ -74,7 +73,7 @@ impl Node {
         let known = self.configured.entry(peer).or_default();
         let literal = self.config.peers.iter().filter(|configured| NodeId::from(&configured.public_key) == peer);
         *known = literal.flat_map(|configured| configured.addresses.iter().copied()).collect();
-        known.extend(addresses.iter().copied().take(super::candidates::MAX));
+        known.extend(addresses.iter().copied().take(candidates::MAX));
         if self.is_missing(slot) {
             self.add_hearsay(now, slot, addresses, None);
         }

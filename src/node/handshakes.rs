@@ -5,12 +5,14 @@ use std::time::{Duration, Instant};
 use zeroize::Zeroizing;
 
 use crate::auth::cookie;
+use crate::auth::drbg::Drbg;
 use crate::auth::handshake::{Initiator, Prologue, Purpose, Received};
 use crate::auth::session::Session;
 use crate::node::Node;
 use crate::node::discard::Discard;
 use crate::node::link::Attempt;
-use crate::node::links::{Owner, Slot};
+use crate::node::links::{Links, Owner, Slot};
+use crate::node::paths::trial_start;
 use crate::node::pending::{Admittance, Pending};
 use crate::node::status::PeerState;
 use crate::node::timer::{LinkTimer, NodeTimer};
@@ -281,7 +283,7 @@ impl Node {
         }
         self.add_hearsay(now, slot, sent_to, None);
         if let Some(link) = self.links.get_mut(slot) {
-            let start = super::paths::trial_start(&mut self.drbg, link.rtt);
+            let start = trial_start(&mut self.drbg, link.rtt);
             link.path.observe(now, from, Response::LEN, start);
         }
         self.step_path(now, slot);
@@ -371,7 +373,7 @@ impl Node {
 }
 
 /// A session index that is not in use.
-pub(super) fn fresh_index(drbg: &mut crate::auth::drbg::Drbg, links: &super::links::Links) -> Index {
+pub(super) fn fresh_index(drbg: &mut Drbg, links: &Links) -> Index {
     loop {
         let index = Index(u32::from_be_bytes(drbg.array()));
         if index != Index::NONE && links.owner(index).is_none() {

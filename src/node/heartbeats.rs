@@ -10,10 +10,12 @@ use crate::node::receive::Arrival;
 use crate::node::status::PeerState;
 use crate::node::timer::{LinkTimer, NodeTimer};
 use crate::wire::address::Address;
+use crate::wire::body::Body;
+use crate::wire::header::{Header, TAG_LEN};
 use crate::wire::heartbeat::{Heartbeat, HeartbeatAck};
 
 /// The size of a heartbeat and of its acknowledgement on the wire, in bytes.
-const HEARTBEAT_BYTES: usize = 66;
+const HEARTBEAT_BYTES: usize = Header::LEN + Heartbeat::LENGTHS.max_len() + TAG_LEN;
 /// After which time an unanswered heartbeat is first sent again. Spec: `RESEND_FIRST`.
 const RESEND_FIRST: Duration = Duration::from_millis(500);
 /// The longest time between two attempts. Spec: `RESEND_MAX`.

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::node::Node;
+use crate::node::link::Link;
 use crate::node::links::Slot;
 use crate::node::receive::Arrival;
 use crate::node::status::{PeerState, Scope};
@@ -147,7 +148,7 @@ impl Node {
 }
 
 /// What is known of where a peer is, as far as it is of use to somebody at `asker`.
-fn entry(now: Instant, link: &super::link::Link, asker: Address) -> Option<LocatedEntry> {
+fn entry(now: Instant, link: &Link, asker: Address) -> Option<LocatedEntry> {
     let address = if link.is_up() { link.path.current() } else { link.last_known() };
     let address = address.filter(|&address| tellable(address, asker))?;
     let age = link.last_heard.map(|heard| now.saturating_duration_since(heard).as_secs());

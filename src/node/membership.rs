@@ -17,8 +17,6 @@ use crate::wire::record::{MemberRecord, MemberState};
 
 /// How long two member lists may differ before a page is asked for: what is new travels by itself. Spec: `SYNC_DELAY`.
 const SYNC_DELAY: Duration = Duration::from_secs(1);
-/// How many records a page holds.
-const PAGE: u16 = 9;
 
 impl Node {
     /// The peer's member list as its heartbeat tells it; where it differs for long, pages are asked for.
@@ -161,7 +159,6 @@ impl Node {
 
     /// How many pages a whole list has at most.
     fn pages(&self) -> u16 {
-        let records = u16::try_from(2 * self.config.max_members.get()).unwrap_or(u16::MAX);
-        records / PAGE + 1
+        u16::try_from(2 * self.config.max_members.get() / Page::MAX + 1).unwrap_or(u16::MAX)
     }
 }

@@ -13,10 +13,12 @@ use crate::node::status::PeerState;
 use crate::node::timer::LinkTimer;
 use crate::node::{candidates, link};
 use crate::wire::address::Address;
+use crate::wire::body::Body;
+use crate::wire::header::{Header, TAG_LEN};
 use crate::wire::path::{PathChallenge, PathResponse};
 
 /// The size of a challenge and of its response on the wire, in bytes.
-const CHALLENGE_BYTES: usize = 40;
+const CHALLENGE_BYTES: usize = Header::LEN + PathChallenge::LENGTHS.max_len() + TAG_LEN;
 /// Within which time a probe is tried again for which the budget was spent.
 const DEFERRED: Duration = Duration::from_millis(200);
 

@@ -7,6 +7,7 @@ use crate::node::Node;
 use crate::node::discard::Discard;
 use crate::node::links::{Owner, Slot};
 use crate::node::path::Observed;
+use crate::node::paths::trial_start;
 use crate::node::status::PeerState;
 use crate::wire::address::Address;
 use crate::wire::datagram::Datagram;
@@ -111,7 +112,7 @@ impl Node {
         if !arrival.newest || (link.path.is_open_to(arrival.from) && !link.path.on_trial()) {
             return;
         }
-        let start = super::paths::trial_start(&mut self.drbg, link.rtt);
+        let start = trial_start(&mut self.drbg, link.rtt);
         match link.path.observe(now, arrival.from, arrival.bytes, start) {
             Observed::Nothing => {}
             Observed::Conflict { owed_ack } => self.note_conflict(now, arrival.slot, owed_ack),
