@@ -101,7 +101,9 @@ impl Node {
 
     pub(super) fn receive_heartbeat(&mut self, now: Instant, arrival: &Arrival, heartbeat: &Heartbeat) {
         let Some(link) = self.links.get_mut(arrival.slot) else { return };
-        if link.path.may_send(arrival.from, HEARTBEAT_BYTES) {
+        if !arrival.current {
+            self.send_ack_of_previous(now, arrival);
+        } else if link.path.may_send(arrival.from, HEARTBEAT_BYTES) {
             self.send_ack(now, arrival.slot, arrival.from, arrival.counter);
         } else if !link.path.owe_ack(arrival.from, arrival.counter) {
             // Whoever copied it and was faster shall not cost the peer its answer.
@@ -138,6 +140,16 @@ impl Node {
         if self.outbox.transmit(to, |bytes| session.encode(now, &ack, bytes)).is_err() {
             self.rekey(now, slot);
         }
+    }
+
+    /// Acknowledges a heartbeat that came by the session before: under that session, whose counter it names.
+    fn send_ack_of_previous(&mut self, now: Instant, arrival: &Arrival) {
+        let digest = self.members.digest();
+        let Some(link) = self.links.get_mut(arrival.slot) else { return };
+        let (Some(to), Some(session)) = (link.path.current(), &mut link.previous) else { return };
+        let ack = HeartbeatAck { acked: arrival.counter + 1, digest, reflection: to };
+        // A session that has used up its counters is forgotten soon: its heartbeats are not worth a new one.
+        let _ = self.outbox.transmit(to, |bytes| session.encode(now, &ack, bytes));
     }
 
     /// A datagram went each way: the next heartbeat is an interval away. `seen` is the peer's word for how far it has
