@@ -14,6 +14,9 @@ use crate::wire::id::{Digest, Index, NodeId};
 /// How many past addresses of a peer are kept. Spec: `HISTORY_MAX`.
 pub(crate) const HISTORY_MAX: usize = 8;
 
+/// The longest round trip that is taken for one. Spec: `RTT_MAX`.
+const RTT_MAX: Duration = Duration::from_secs(2);
+
 /// One peer.
 #[derive(Debug)]
 pub(crate) struct Link {
@@ -180,8 +183,10 @@ impl Link {
         true
     }
 
-    /// Takes a measured round trip into the smoothed one.
+    /// Takes a measured round trip into the smoothed one. A peer that stood still for half a minute and then answers
+    /// would otherwise be given minutes to answer from then on.
     pub(crate) fn measure(&mut self, round_trip: Duration) {
+        let round_trip = round_trip.min(RTT_MAX);
         self.rtt = Some(self.rtt.map_or(round_trip, |rtt| (rtt * 7 + round_trip) / 8));
     }
 }

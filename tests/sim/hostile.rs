@@ -70,6 +70,31 @@ fn soon() -> Duration {
 }
 
 #[test]
+fn answers_held_back_for_half_a_minute_do_not_make_a_node_patient() {
+    for seed in 0..SEEDS {
+        let mut world = formed(seed, 3);
+        let release = world.now() + Duration::from_secs(25);
+        // As when a machine is suspended, or somebody on the path keeps what it sends.
+        world.set_adversary(Some(Box::new(move |now, flight| {
+            let held = flight.from == home(2) && flight.to == home(1) && now < release;
+            let sends = if held { vec![(release - now, flight.clone())] } else { Vec::new() };
+            Interference { drop: held, sends }
+        })));
+        world.run_for(Duration::from_secs(35));
+        assert!(world.knows(0, 1), "seed {seed}");
+        world.kill(1);
+        let killed = world.now();
+        world.run_for(Duration::from_secs(60));
+        let suspected = world.events(0).iter().find(|(at, event)| {
+            *at >= killed && matches!(event, Event::PeerSuspect { peer } if peer.id == world.id(1))
+        });
+        let after = suspected.map(|(at, _)| *at - killed);
+        // With two others who are heartbeated in turn an attempt is soon made, and two are enough.
+        assert!(after.is_some_and(|after| after < Duration::from_secs(9)), "seed {seed}: {after:?}");
+    }
+}
+
+#[test]
 fn one_seed_makes_one_run() {
     let (first, _) = story(7, None);
     let (second, _) = story(7, None);
