@@ -29,6 +29,12 @@ impl Budget {
         true
     }
 
+    /// Whether nothing is missing.
+    pub(crate) fn is_full(&mut self, now: Instant) -> bool {
+        self.refill(now);
+        self.tokens == self.burst
+    }
+
     /// When the next token comes, if there is none now.
     pub(crate) fn next(&self) -> Instant {
         self.paid + self.period

@@ -6,6 +6,7 @@ use crate::auth::cookie::Cookies;
 use crate::auth::mac::Mac1Key;
 use crate::auth::session::Session;
 use crate::node::budget::Budget;
+use crate::node::reflection::Group;
 use crate::wire::address::Address;
 use crate::wire::id::{Index, InviteId, PublicKey};
 use crate::wire::initiation::Initiation;
@@ -24,6 +25,12 @@ const OPEN_PERIOD: Duration = Duration::from_millis(100);
 /// The same for initiators that have returned a cookie. Spec: `HANDSHAKES_PROVEN`.
 const PROVEN_BURST: u32 = 64;
 const PROVEN_PERIOD: Duration = Duration::from_millis(20);
+/// What one IPv4 address or IPv6 /56 has of them, so that one place cannot use up what all others need.
+/// Spec: `HANDSHAKES_SOURCE`.
+const SOURCE_BURST: u32 = 16;
+const SOURCE_PERIOD: Duration = Duration::from_millis(100);
+/// How many places with a budget in use are remembered. Spec: `SOURCES_MAX`.
+const SOURCES_MAX: usize = 64;
 
 /// The responder's side of handshakes.
 #[derive(Debug)]
@@ -35,6 +42,8 @@ pub(crate) struct Responder {
     open: Budget,
     /// Handshakes for those who have shown that they receive at their address.
     proven: Budget,
+    /// The share of each place in them; those that have used nothing of theirs are not here.
+    sources: Vec<(Group, Budget)>,
     /// Oldest first.
     pending: Vec<Pending>,
 }
@@ -73,6 +82,7 @@ impl Responder {
             cookies: Cookies::new(public_key),
             open: Budget::new(OPEN_BURST, OPEN_PERIOD, now),
             proven: Budget::new(PROVEN_BURST, PROVEN_PERIOD, now),
+            sources: Vec::new(),
             pending: Vec::new(),
         }
     }
@@ -83,11 +93,27 @@ impl Responder {
             Admittance::Granted
         } else if !self.cookies.mac2_valid(now, from, initiation) {
             Admittance::CookieDemanded
-        } else if self.proven.take(now) {
+        } else if self.has_share(now, from) && self.proven.take(now) {
             Admittance::Granted
         } else {
             Admittance::Overload
         }
+    }
+
+    /// Takes one handshake from the share of a place. Where too many places ask to be remembered, those that are not
+    /// have no share of their own and compete for what there is.
+    fn has_share(&mut self, now: Instant, from: Address) -> bool {
+        let group = Group::of(from);
+        if let Some((_, share)) = self.sources.iter_mut().find(|(known, _)| *known == group) {
+            return share.take(now);
+        }
+        self.sources.retain_mut(|(_, share)| !share.is_full(now));
+        if self.sources.len() < SOURCES_MAX {
+            let mut share = Budget::new(SOURCE_BURST, SOURCE_PERIOD, now);
+            share.take(now);
+            self.sources.push((group, share));
+        }
+        true
     }
 
     /// The answer that this very initiation, from this very address, has had already.

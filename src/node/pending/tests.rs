@@ -158,9 +158,60 @@ fn under_load_a_cookie_is_demanded_and_serves_only_where_it_was_sent() {
     initiator.set_cookie(initiator.open_cookie(&reply).unwrap());
     let proven = Bench::initiation(&initiator);
     assert_eq!(bench.responder.admit(now, at(2), &proven), Admittance::CookieDemanded);
-    for _ in 0..PROVEN_BURST {
+    for _ in 0..SOURCE_BURST {
         assert_eq!(bench.responder.admit(now, at(1), &proven), Admittance::Granted);
     }
     assert_eq!(bench.responder.admit(now, at(1), &proven), Admittance::Overload);
     assert_eq!(bench.responder.admit(now + OPEN_PERIOD, at(3), &plain), Admittance::Granted, "the budget comes back");
+}
+
+/// What a node at `from` sends once it has its cookie.
+fn proven(bench: &mut Bench, now: Instant, peer: u8, from: Address) -> Initiation {
+    let mut initiator = bench.initiator(peer);
+    let plain = Bench::initiation(&initiator);
+    let reply = bench.responder.cookies.reply(now, from, &plain, &mut bench.drbg);
+    let Ok(Datagram::CookieReply(reply)) = Datagram::parse(&reply) else { panic!("no cookie reply") };
+    initiator.set_cookie(initiator.open_cookie(&reply).unwrap());
+    Bench::initiation(&initiator)
+}
+
+#[test]
+fn who_floods_from_one_place_keeps_nobody_else_out() {
+    let mut now = start();
+    let mut bench = Bench::new(now);
+    // Whoever knows the public key gets a cookie at its own address, and has as many ports as it likes.
+    let flood: Vec<(Address, Initiation)> = (1..=20)
+        .map(|port| {
+            let from = Address::new([203, 0, 113, 66].into(), port).unwrap();
+            (from, proven(&mut bench, now, 9, from))
+        })
+        .collect();
+    let victim = proven(&mut bench, now, 7, at(1));
+    for round in 0..100 {
+        for (from, initiation) in flood.iter().cycle().take(200) {
+            bench.responder.admit(now, *from, initiation);
+        }
+        assert_eq!(bench.responder.admit(now, at(1), &victim), Admittance::Granted, "round {round}");
+        now += Duration::from_secs(1);
+    }
+}
+
+#[test]
+fn places_are_bounded_and_forgotten_when_they_are_quiet() {
+    let mut now = start();
+    let mut bench = Bench::new(now);
+    for n in 0..200 {
+        bench.responder.has_share(now, at(n));
+    }
+    assert_eq!(bench.responder.sources.len(), SOURCES_MAX);
+    now += SOURCE_PERIOD;
+    bench.responder.has_share(now, at(250));
+    assert_eq!(bench.responder.sources.len(), 1);
+    let (all, mut spent) = (usize::try_from(PROVEN_BURST).unwrap(), 0);
+    for n in 0..200_u8 {
+        let initiation = proven(&mut bench, now, 7, at(n));
+        while bench.responder.open.take(now) {}
+        spent += usize::from(bench.responder.admit(now, at(n), &initiation) == Admittance::Granted);
+    }
+    assert_eq!(spent, all, "many places together have what there is");
 }

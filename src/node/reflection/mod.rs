@@ -97,11 +97,12 @@ pub fn nat(realm: Realm, observations: &[Observation], own: Address) -> Nat {
 
 /// The group that an observer belongs to: those behind one public address, or in one IPv6 /56, are one voice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Group([u8; 16]);
+pub(crate) struct Group([u8; 16]);
 
 impl Group {
-    fn of(observer: Address) -> Self {
-        match observer.ip() {
+    /// The group of an address.
+    pub(crate) fn of(address: Address) -> Self {
+        match address.ip() {
             IpAddr::V4(ip) => Self(ip.to_ipv6_mapped().octets()),
             IpAddr::V6(ip) => Self((u128::from(ip) & (u128::MAX << (128 - 56))).to_be_bytes()),
         }
