@@ -17,6 +17,8 @@ pub(crate) struct Counters {
     pub(crate) probes: u64,
     /// Probes put off because the budget was spent.
     pub(crate) probes_deferred: u64,
+    /// Changes of known member records that were ignored because there were too many.
+    pub(crate) news_ignored: u64,
     /// Cookie replies sent under load.
     pub(crate) cookies: u64,
     /// Heartbeats that had to be sent again.
@@ -41,6 +43,7 @@ impl Counters {
             ("path-conflicts", self.path_conflicts),
             ("probes", self.probes),
             ("probes-deferred", self.probes_deferred),
+            ("news-ignored", self.news_ignored),
             ("cookies", self.cookies),
             ("resends", self.resends),
         ];

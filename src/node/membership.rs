@@ -61,6 +61,11 @@ impl Node {
             if id == sender && record.admission > known && self.members.get(id).is_some() {
                 continue;
             }
+            // There is room for a bounded number of new records; what is known could change for ever.
+            if self.members.get(id).is_some() && self.members.is_news(record) && !self.news.take(now) {
+                self.counters.news_ignored += 1;
+                continue;
+            }
             if self.take_record(now, record) {
                 let _ = news.push(*record);
             }

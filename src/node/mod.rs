@@ -8,7 +8,7 @@ pub mod reflection;
 pub mod saved;
 pub mod status;
 
-mod budget;
+pub(crate) mod budget;
 mod candidates;
 mod commands;
 mod counters;
@@ -61,6 +61,10 @@ use crate::wire::id::NodeId;
 /// The probes that a node sends at most in a burst, and the time in which it gains another. Spec: `PROBE_BUDGET`.
 const PROBE_BURST: u32 = 100;
 const PROBE_PERIOD: Duration = Duration::from_millis(20);
+/// How many changes of records that it has a node takes from others in a burst, and the time in which it gains another.
+/// Each is stored, told and sent on at once. Spec: `NEWS_BUDGET`.
+const NEWS_BURST: u32 = 1024;
+const NEWS_PERIOD: Duration = Duration::from_secs(10);
 
 /// One node of a cluster, without sockets, clock or entropy of its own.
 ///
@@ -99,6 +103,8 @@ pub struct Node {
     joining: Option<Joining>,
     subscriptions: Subscriptions,
     probes: Budget,
+    /// Changes of known records that others may still cause.
+    news: Budget,
     outbox: Outbox,
     timers: NodeTimers,
     schedule: Schedule,
@@ -138,6 +144,7 @@ impl Node {
             joining: None,
             subscriptions: Subscriptions::default(),
             probes: Budget::new(PROBE_BURST, PROBE_PERIOD, now),
+            news: Budget::new(NEWS_BURST, NEWS_PERIOD, now),
             outbox: Outbox::default(),
             timers: NodeTimers::new(now),
             schedule: Schedule::default(),

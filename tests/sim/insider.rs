@@ -223,6 +223,32 @@ fn a_flood_of_members_ends_at_the_bound() {
     assert!(world.knows(0, 1) && world.knows(1, 0), "those who are there stay");
 }
 
+#[test]
+fn a_member_that_renames_others_without_end_is_not_followed_without_end() {
+    let mut world = formed(8, 3);
+    let mut liar = Liar::take_over(&mut world, 2, 0);
+    let revision = |world: &mut World| world.command(0, |node, _| node.revision().members);
+    let (stored, sent) = (revision(&mut world), world.traffic(0).datagrams_out);
+    let key = world.identity(1).public_key();
+    for n in 1..=5000_u32 {
+        let mut page = Members { more: false, records: List::new() };
+        page.records.push(MemberRecord { public_key: key, revision: 10 + n, ..invented(0, 1) }).unwrap();
+        liar.say(&mut world, &page);
+        world.run_for(Duration::from_millis(10));
+    }
+    let (stored, sent) = (revision(&mut world) - stored, world.traffic(0).datagrams_out - sent);
+    assert!((1000..1040).contains(&stored), "{stored} changes to be stored");
+    assert!(sent < 1500, "{sent} datagrams sent");
+    world.run_for(Duration::from_secs(20));
+    assert!(world.knows(0, 1) && world.knows(1, 0));
+    // And news of nodes that it does not know is no part of that.
+    let mut page = Members { more: false, records: List::new() };
+    page.records.push(invented(7, 7)).unwrap();
+    liar.say(&mut world, &page);
+    world.run_for(Duration::from_secs(1));
+    assert_eq!(world.status(0).peers.len(), 3);
+}
+
 fn invented(n: u16, k: u8) -> MemberRecord {
     let mut key = [k; 32];
     key[..2].copy_from_slice(&n.to_be_bytes());

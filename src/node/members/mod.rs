@@ -78,11 +78,16 @@ impl Members {
         self.records.iter().any(earlier)
     }
 
+    /// Whether a record is greater than the one that is known of its node.
+    pub(crate) fn is_news(&self, record: &MemberRecord) -> bool {
+        self.get(record.id()).is_none_or(|known| rank(known) < rank(record))
+    }
+
     /// Takes a record in if it is greater than the one it knows. Commutative, associative, idempotent. Spec: MEMB-2.
     pub(crate) fn merge(&mut self, record: &MemberRecord) -> Merge {
         let id = record.id();
         let known = self.records.get(&id);
-        if known.is_some_and(|known| rank(known) >= rank(record)) {
+        if !self.is_news(record) {
             return Merge::Known;
         }
         let was_member = known.is_some_and(is_member);
