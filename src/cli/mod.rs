@@ -68,10 +68,24 @@ fn dispatch(cli: &Cli) -> Result<Exit, Failure> {
     }
 }
 
+/// A text with its control characters written out: it may quote a file or a path, which could otherwise steer the
+/// terminal.
+fn harmless(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() && c != '\n' {
+            shown.extend(c.escape_default());
+        } else {
+            shown.push(c);
+        }
+    }
+    shown
+}
+
 fn tell(failure: &Failure) -> Exit {
     if let Some(message) = failure.message() {
         // There is nobody left to tell if this fails.
-        let _ = writeln!(std::io::stderr().lock(), "dddns: {message}");
+        let _ = writeln!(std::io::stderr().lock(), "dddns: {}", harmless(message));
     }
     failure.exit()
 }

@@ -15,11 +15,14 @@ const MAX_LEN: u64 = 16 << 20;
 /// It cannot be read, is not text, or others may read it.
 pub(crate) fn read(path: &Path) -> Result<Option<Zeroizing<String>>, ReadError> {
     let failed = |source| ReadError::Io { path: path.to_owned(), source };
-    let file = match File::open(path) {
-        Ok(file) => file,
+    match fs::metadata(path) {
+        Ok(found) if found.is_file() => {}
+        // To open a pipe would wait for somebody who writes into it.
+        Ok(_) => return Err(ReadError::NoFile { path: path.to_owned() }),
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(failed(error)),
-    };
+    }
+    let file = File::open(path).map_err(failed)?;
     let metadata = file.metadata().map_err(failed)?;
     if metadata.len() > MAX_LEN {
         return Err(ReadError::TooLong { path: path.to_owned() });
@@ -105,6 +108,9 @@ pub(crate) enum ReadError {
     /// The system said no, or the content is not UTF-8.
     #[error("cannot read {}: {source}", path.display())]
     Io { path: PathBuf, source: io::Error },
+    /// A directory, a device, a pipe.
+    #[error("{} is not a regular file: move it away", path.display())]
+    NoFile { path: PathBuf },
     /// Longer than any file of a node.
     #[error("{} is longer than 16 MiB, so it is no file of dddns: move it away", path.display())]
     TooLong { path: PathBuf },

@@ -62,6 +62,24 @@ fn files_that_others_may_read_stop_the_node() {
     }
 }
 
+#[cfg(unix)]
+#[test]
+fn a_pipe_in_place_of_a_file_is_refused_and_not_waited_for() {
+    let machine = Machine::set_up("garage");
+    fs::remove_file(machine.file("state.json")).unwrap();
+    let made = std::process::Command::new("mkfifo").args(["-m", "600"]).arg(machine.file("state.json")).status();
+    assert!(made.unwrap().success());
+    machine.dddns(&["run"]).with(1).saying(&["state.json", "not a regular file"]);
+}
+
+#[test]
+fn a_message_that_quotes_a_file_does_not_steer_the_terminal() {
+    let machine = Machine::set_up("garage");
+    fs::write(machine.file("state.json"), "{\"schema\": \"dddns.state/\\u001b[2J\\u0007\"}").unwrap();
+    let ended = machine.dddns(&["run"]).with(1).saying(&["dddns.state/\\u{1b}[2J\\u{7}"]);
+    assert!(!ended.stderr.contains(['\u{1b}', '\u{7}']), "{:?}", ended.stderr);
+}
+
 #[test]
 fn a_node_whose_state_is_lost_starts_and_says_so() {
     let machine = Machine::set_up("garage");
