@@ -71,6 +71,7 @@ use crate::wire::id::NodeId;
 use error::{RunError, StartError};
 use event_stream::{EVENTS_MAX, Events};
 use handle::{Command, Handle};
+use journal::Journal;
 use keeper::Keeper;
 use resolver::{Answer, Resolver};
 use socket::Buffers;
@@ -138,6 +139,7 @@ pub struct Driver {
     node: Node,
     sockets: Sockets,
     keeper: Keeper,
+    journal: Journal,
     resolver: Resolver,
     commands: mpsc::Receiver<Command>,
     events: broadcast::Sender<Event>,
@@ -167,7 +169,8 @@ impl Driver {
         let (handle, commands) = Handle::new();
         let (events, _) = broadcast::channel(EVENTS_MAX);
         let buffer = Box::new([0; BUFFER]);
-        Ok((Self { node, sockets, keeper, resolver, commands, events, buffer }, handle))
+        let journal = Journal::new(now);
+        Ok((Self { node, sockets, keeper, journal, resolver, commands, events, buffer }, handle))
     }
 
     /// Stores there what must survive a restart. Without a store nothing is stored.
@@ -271,7 +274,7 @@ impl Driver {
         if let Event::PeerSuspect { peer } | Event::PeerLost { peer } = &event {
             self.resolver.hurry(now, peer.id);
         }
-        journal::tell(&event);
+        self.journal.tell(now, &event);
         // Nobody may be listening.
         let _ = self.events.send(event);
     }
