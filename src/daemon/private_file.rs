@@ -188,6 +188,6 @@ mod tests {
     #[test]
     fn a_folder_is_an_error_not_a_missing_file() {
         let dir = tempfile::tempdir().unwrap();
-        assert!(matches!(read(dir.path()), Err(ReadError::Io { .. })));
+        assert!(matches!(read(dir.path()), Err(ReadError::NoFile { .. })));
     }
 }

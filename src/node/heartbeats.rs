@@ -60,7 +60,8 @@ impl Node {
         self.transmit_heartbeat(now, slot);
         if attempts == 1 && self.last_exchange + RESEND_FIRST <= now {
             // Is it the peer, or is it me? Somebody else will tell; when two are silent, it is me.
-            let missed = |link: &Link| link.outstanding.is_some_and(|sent| sent.sent + RESEND_FIRST <= now);
+            let missed =
+                |link: &Link| link.outstanding.is_some_and(|sent| sent.attempts > 1 || sent.sent + RESEND_FIRST <= now);
             if self.links.iter().any(|(other, link)| other != slot && link.is_up() && missed(link)) {
                 self.heartbeat_everybody(now);
             } else {
