@@ -18,7 +18,7 @@ fn main() {
 /// One heartbeat received, verified and reflected, its acknowledgement made and tagged.
 #[divan::bench(sample_count = 200, sample_size = 1)]
 fn heartbeat(bencher: Bencher<'_, '_>) {
-    let recording = Recording::new(Instant::now(), 2, Duration::from_secs(120), 256);
+    let recording = Recording::new(Instant::now(), 2, 0, Duration::from_secs(120), 256);
     let (mut node, _) = recording.node();
     let mut heartbeats = recording.heartbeats();
     bencher

@@ -6,9 +6,8 @@ use crate::auth::invite::Token;
 use crate::node::Node;
 use crate::node::candidates;
 use crate::node::error::CommandError;
-use crate::node::link::{HISTORY_MAX, Visited};
 use crate::node::reflection::Realm;
-use crate::node::saved::{Revision, Saved, SavedAddress, SavedInvite};
+use crate::node::saved::{Revision, Saved, SavedInvite};
 use crate::node::status::Scope;
 use crate::node::timer::NodeTimer;
 use crate::wire::address::Address;
@@ -83,14 +82,9 @@ impl Node {
     /// What the owner should store. [`revision`](Self::revision) tells when it changes.
     #[must_use]
     pub fn saved(&self) -> Saved {
-        let mut addresses = Vec::new();
-        for (_, link) in self.links.iter() {
-            let saved = |visited: &Visited| SavedAddress { id: link.id, address: visited.address, seen: visited.seen };
-            addresses.extend(link.history.iter().map(saved));
-        }
         Saved {
             members: self.members.records().map(|(_, record)| *record).collect(),
-            addresses,
+            addresses: self.history.saved(),
             own: self.own.addresses(),
             invites: self.invites.saved(),
         }
@@ -129,11 +123,8 @@ impl Node {
         for record in members.iter().filter(|record| record.state == MemberState::Member) {
             self.add_link(now, record.public_key);
         }
-        for known in &saved.addresses {
-            let link = self.links.slot(known.id).and_then(|slot| self.links.get_mut(slot));
-            if let Some(link) = link.filter(|link| link.history.len() < HISTORY_MAX) {
-                link.history.push(Visited { address: known.address, seen: known.seen });
-            }
+        for known in saved.addresses.iter().filter(|known| self.members.contains(known.id)) {
+            self.history.restore(known);
         }
         self.own.restore(&saved.own);
         if self.cluster.is_some() {

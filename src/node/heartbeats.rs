@@ -92,6 +92,7 @@ impl Node {
         let first = link.outstanding.map_or(counter, |outstanding| outstanding.first);
         link.outstanding = Some(Outstanding { first, last: counter, sent: now, attempts: attempts + 1 });
         if attempts == 0 {
+            link.calm(now);
             link.timed = Some((counter, now));
         }
         let base = RESEND_FIRST.max(link.rtt.unwrap_or_default() * 2);

@@ -11,9 +11,6 @@ use crate::node::timer::LinkTimers;
 use crate::wire::address::Address;
 use crate::wire::id::{Digest, Index, NodeId};
 
-/// How many past addresses of a peer are kept. Spec: `HISTORY_MAX`.
-pub(crate) const HISTORY_MAX: usize = 8;
-
 /// The longest round trip that is taken for one. Spec: `RTT_MAX`.
 const RTT_MAX: Duration = Duration::from_secs(2);
 
@@ -45,31 +42,28 @@ pub(crate) struct Link {
     pub(crate) reflection: Option<Address>,
     /// Where the peer may be, while it is looked for.
     pub(crate) candidates: Option<Box<Candidates>>,
-    pub(crate) history: Vec<Visited>,
+    /// How long the peer could not be reached at its last move, if it moved since the start.
+    pub(crate) healed: Option<Duration>,
     /// Rounds of attempts since the peer was lost.
     pub(crate) rounds: u32,
     /// The peer's member list, as it last said.
     pub(crate) digest: Option<Digest>,
     /// How many more pages this node asks the peer for.
     pub(crate) pages: u16,
-    /// What a link that never was in trouble does not have.
+    /// What a calm link does not have.
     rare: Option<Box<Rare>>,
     pub(crate) timers: LinkTimers,
 }
 
-/// What a link has from the first time on at which its peer moves, is missing, or is under load.
+/// What a link has while its peer moves, is looked for, or is under load.
 #[derive(Debug, Default)]
 pub(crate) struct Rare {
     /// A cookie that the peer demanded, and until when it is good.
     pub(crate) cookie: Option<([u8; 16], Instant)>,
-    /// When a Rendezvous for this peer was last acted upon.
+    /// Until when no other Rendezvous for this peer is acted upon.
     pub(crate) rendezvous: Option<Instant>,
     /// When the peer was last heard before its present trial began.
     pub(crate) silent_since: Option<Instant>,
-    /// How long the peer could not be reached at its last move.
-    pub(crate) healed: Option<Duration>,
-    /// Where it was before that.
-    pub(crate) previous_address: Option<Address>,
 }
 
 /// A heartbeat that waits for its acknowledgement.
@@ -94,14 +88,6 @@ pub(crate) struct Attempt {
     pub(crate) sent_to: Vec<Address>,
 }
 
-/// An address at which a peer was found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Visited {
-    pub(crate) address: Address,
-    /// When it proved to be there, in seconds since 1970 by this node's clock.
-    pub(crate) seen: u64,
-}
-
 impl Link {
     /// A link with a peer that was not heard so far.
     pub(crate) fn new(id: NodeId, now: Instant) -> Self {
@@ -121,7 +107,7 @@ impl Link {
             rtt: None,
             reflection: None,
             candidates: None,
-            history: Vec::new(),
+            healed: None,
             rounds: 0,
             digest: None,
             pages: 0,
@@ -130,7 +116,7 @@ impl Link {
         }
     }
 
-    /// What a link has only after some trouble, to look at.
+    /// What a link has only in trouble, to look at.
     pub(crate) fn rare(&self) -> Option<&Rare> {
         self.rare.as_deref()
     }
@@ -152,6 +138,20 @@ impl Link {
         self.rare.as_mut().and_then(|rare| rare.silent_since.take())
     }
 
+    /// Gives the memory back that only trouble took, once that is over.
+    pub(crate) fn calm(&mut self, now: Instant) {
+        let over = |until: Instant| until <= now;
+        let idle = |rare: &Rare| {
+            rare.cookie.is_none_or(|(_, until)| over(until))
+                && rare.rendezvous.is_none_or(over)
+                && rare.silent_since.is_none()
+        };
+        if self.rare().is_some_and(idle) {
+            self.rare = None;
+        }
+        self.path.calm(now);
+    }
+
     /// Whether the peer answers.
     pub(crate) fn is_up(&self) -> bool {
         self.state == PeerState::Up
@@ -163,24 +163,6 @@ impl Link {
             .into_iter()
             .filter_map(Option::as_deref_mut)
             .find(|session| session.local_index() == index)
-    }
-
-    /// The address to show: the published one, else the last one known.
-    pub(crate) fn last_known(&self) -> Option<Address> {
-        self.path.published().or_else(|| self.history.first().map(|visited| visited.address))
-    }
-
-    /// Puts an address at the head of the history. Returns whether the order of addresses changed.
-    pub(crate) fn visit(&mut self, address: Address, seen: u64) -> bool {
-        if let Some(first) = self.history.first_mut().filter(|visited| visited.address == address) {
-            first.seen = seen;
-            return false;
-        }
-        self.history.retain(|visited| visited.address != address);
-        self.history.truncate(HISTORY_MAX - 1);
-        self.history.reserve_exact(1);
-        self.history.insert(0, Visited { address, seen });
-        true
     }
 
     /// Takes a measured round trip into the smoothed one. A peer that stood still for half a minute and then answers
@@ -196,9 +178,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_link_in_steady_state_stays_small() {
-        let session = size_of::<Session>();
-        let (link, history) = (size_of::<Link>(), size_of::<Visited>());
-        assert!(link + session + history <= 1024, "{link} + {session} + {history} bytes");
+    fn a_calm_link_takes_at_most_a_kibibyte() {
+        // Two blocks of memory, and what an allocator adds to each.
+        let (link, session, overhead) = (size_of::<Link>(), size_of::<Session>(), 2 * size_of::<usize>());
+        assert!(link + session + 2 * overhead <= 1024, "{link} + {session} + 2 * {overhead} bytes");
+    }
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "an Instant can only be had from the clock")]
+    fn what_only_trouble_needs_is_given_back_when_it_is_over() {
+        let now = Instant::now();
+        let second = Duration::from_secs(1);
+        let mut link = Link::new(NodeId([1; 16]), now);
+        link.rare_mut().cookie = Some(([0; 16], now + 2 * second));
+        link.rare_mut().rendezvous = Some(now + second);
+        link.calm(now + second);
+        assert!(link.rare().is_some(), "the cookie is still good");
+        link.silent_since(Some(now));
+        link.calm(now + 2 * second);
+        assert!(link.rare().is_some(), "it is not known yet how long the silence lasts");
+        assert_eq!(link.heard_again(), Some(now));
+        link.calm(now + 2 * second);
+        assert!(link.rare().is_none());
     }
 }

@@ -32,7 +32,7 @@ impl Node {
     pub(super) fn declare_up(&mut self, now: Instant, slot: Slot, from: Address) {
         let Some(link) = self.links.get_mut(slot) else { return };
         let id = link.id;
-        let address = link.last_known().unwrap_or(from);
+        let address = link.path.published().or_else(|| self.history.latest(id)).unwrap_or(from);
         link.rounds = 0;
         // What was sent into the silence does not count against a peer that has just spoken.
         link.outstanding = None;

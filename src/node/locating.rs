@@ -69,7 +69,7 @@ impl Node {
             self.subscriptions.subscribe(wanted, asker_id, now);
             let Some((slot, link)) = self.links.by_id(wanted) else { continue };
             let up = link.is_up();
-            if let Some(entry) = entry(now, link, asker_address) {
+            if let Some(entry) = self.entry(now, link, asker_address) {
                 let _ = entries.push(entry);
             }
             if up {
@@ -93,10 +93,10 @@ impl Node {
     pub(super) fn receive_rendezvous(&mut self, now: Instant, arrival: &Arrival, rendezvous: &Rendezvous) {
         let Some(slot) = self.links.slot(rendezvous.seeker).filter(|&slot| slot != arrival.slot) else { return };
         let Some(link) = self.links.get_mut(slot) else { return };
-        if link.rare().and_then(|rare| rare.rendezvous).is_some_and(|last| now < last + RENDEZVOUS_MIN) {
+        if link.rare().and_then(|rare| rare.rendezvous).is_some_and(|until| now < until) {
             return;
         }
-        link.rare_mut().rendezvous = Some(now);
+        link.rare_mut().rendezvous = Some(now + RENDEZVOUS_MIN);
         if link.is_up() {
             // Somebody who is looked for from the address at which it is known has perhaps moved itself.
             self.send_heartbeat(now, slot);
@@ -112,7 +112,7 @@ impl Node {
             let Some((asker_slot, link)) = self.links.by_id(asker).filter(|(_, link)| link.is_up()) else { continue };
             let Some(asker_address) = link.path.current() else { continue };
             let Some(found) = self.links.get(slot) else { return };
-            if let Some(entry) = entry(now, found, asker_address) {
+            if let Some(entry) = self.entry(now, found, asker_address) {
                 let mut entries = List::new();
                 let _ = entries.push(entry);
                 self.send(now, asker_slot, &Located { entries });
@@ -145,16 +145,16 @@ impl Node {
             self.rekey(now, slot);
         }
     }
-}
 
-/// What is known of where a peer is, as far as it is of use to somebody at `asker`.
-fn entry(now: Instant, link: &Link, asker: Address) -> Option<LocatedEntry> {
-    let address = if link.is_up() { link.path.current() } else { link.last_known() };
-    let address = address.filter(|&address| tellable(address, asker))?;
-    let age = link.last_heard.map(|heard| now.saturating_duration_since(heard).as_secs());
-    let age_s = age.and_then(|age| u32::try_from(age).ok()).unwrap_or(u32::MAX);
-    let source = if link.is_up() { Source::Up } else { Source::LastSeen };
-    Some(LocatedEntry { id: link.id, source, age_s, address })
+    /// What is known of where a peer is, as far as it is of use to somebody at `asker`.
+    fn entry(&self, now: Instant, link: &Link, asker: Address) -> Option<LocatedEntry> {
+        let address = if link.is_up() { link.path.current() } else { self.last_known(link) };
+        let address = address.filter(|&address| tellable(address, asker))?;
+        let age = link.last_heard.map(|heard| now.saturating_duration_since(heard).as_secs());
+        let age_s = age.and_then(|age| u32::try_from(age).ok()).unwrap_or(u32::MAX);
+        let source = if link.is_up() { Source::Up } else { Source::LastSeen };
+        Some(LocatedEntry { id: link.id, source, age_s, address })
+    }
 }
 
 /// Whether an address means something to somebody at `to`: one of a single machine or a single link means nothing

@@ -157,6 +157,9 @@ impl Node {
             self.links.remove(slot);
             self.schedule.set(slot, None);
         }
+        if id != self.id {
+            self.history.forget(id);
+        }
         self.subscriptions.forget(id);
         self.recount(now);
         self.check_orphan(now);

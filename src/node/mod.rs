@@ -14,6 +14,7 @@ mod commands;
 mod counters;
 mod handshakes;
 mod heartbeats;
+mod history;
 mod invites;
 mod jitter;
 mod joining;
@@ -43,6 +44,7 @@ use crate::config::{Cluster, Config};
 use crate::node::budget::Budget;
 use crate::node::counters::Counters;
 use crate::node::discard::Discard;
+use crate::node::history::History;
 use crate::node::invites::Invites;
 use crate::node::jitter::Jitter;
 use crate::node::joining::Joining;
@@ -97,6 +99,7 @@ pub struct Node {
     jitter: Jitter,
     members: Members,
     links: Links,
+    history: History,
     own: OwnAddresses,
     invites: Invites,
     responder: Responder,
@@ -138,6 +141,7 @@ impl Node {
             jitter,
             members: Members::new(config.max_members.get()),
             links: Links::default(),
+            history: History::default(),
             own: OwnAddresses::default(),
             invites: Invites::restore(saved.invites.clone()),
             responder: Responder::new(public_key, now),

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::auth::drbg::Drbg;
 use crate::node::Node;
+use crate::node::candidates;
 use crate::node::event::Event;
 use crate::node::link::Link;
 use crate::node::links::Slot;
@@ -11,7 +12,6 @@ use crate::node::path::{Challenge, Step, TrialStart, Verdict};
 use crate::node::receive::Arrival;
 use crate::node::status::PeerState;
 use crate::node::timer::LinkTimer;
-use crate::node::{candidates, link};
 use crate::wire::address::Address;
 use crate::wire::body::Body;
 use crate::wire::header::{Header, TAG_LEN};
@@ -117,16 +117,15 @@ impl Node {
     fn publish(&mut self, now: Instant, slot: Slot) {
         let unix = self.unix(now).as_secs();
         let Some(link) = self.links.get_mut(slot) else { return };
-        let old = link.path.publish().or_else(|| link.history.first().map(|visited| visited.address));
+        let old = link.path.publish().or_else(|| self.history.latest(link.id));
         let silent_since = link.heard_again();
         let Some(new) = link.path.published() else { return };
-        if link.visit(new, unix) {
+        if self.history.visit(link.id, new, unix) {
             self.revision.addresses += 1;
         }
         let Some(old) = old.filter(|old| *old != new) else { return };
         let healed = silent_since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
-        link.rare_mut().previous_address = Some(old);
-        link.rare_mut().healed = Some(healed);
+        link.healed = Some(healed);
         let id = link.id;
         if let Some(peer) = self.who(id) {
             let healed_ms = u64::try_from(healed.as_millis()).unwrap_or(u64::MAX);
@@ -192,11 +191,16 @@ impl Node {
         }
     }
 
+    /// The address of a peer to show: the published one, else the last one known.
+    pub(super) fn last_known(&self, link: &Link) -> Option<Address> {
+        link.path.published().or_else(|| self.history.latest(link.id))
+    }
+
     /// All that is known of where a peer may be, the likeliest first.
     pub(super) fn known_addresses(&self, slot: Slot) -> Vec<Address> {
         let Some(link) = self.links.get(slot) else { return Vec::new() };
         let configured = self.configured.get(&link.id).map(Vec::as_slice).unwrap_or_default();
-        let history = link.history.iter().map(|visited| visited.address).take(link::HISTORY_MAX);
+        let history = self.history.of(link.id);
         let mut known: Vec<Address> = Vec::new();
         for address in link.path.current().into_iter().chain(history).chain(configured.iter().copied()) {
             if !known.contains(&address) {

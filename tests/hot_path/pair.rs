@@ -33,6 +33,8 @@ pub(crate) struct Net {
     /// Virtual time.
     pub(crate) now: Instant,
     nodes: Vec<Node>,
+    /// How often each node has moved.
+    moves: Vec<u16>,
     flying: VecDeque<(Instant, SocketAddr, SocketAddr, Vec<u8>)>,
     /// All that node 0 was told.
     journal: Vec<Input>,
@@ -42,13 +44,25 @@ impl Net {
     /// This many nodes, which know each other's keys and addresses from their configurations: node 0 knows all, the others
     /// know node 0.
     pub(crate) fn new(start: Instant, nodes: usize) -> Self {
+        let moves = vec![0; nodes];
         let nodes = (0..nodes).map(|number| node(start, number, nodes)).collect();
-        Self { now: start, nodes, flying: VecDeque::new(), journal: Vec::new() }
+        Self { now: start, nodes, moves, flying: VecDeque::new(), journal: Vec::new() }
     }
 
     /// The node of this number.
     pub(crate) fn node(&mut self, number: usize) -> &mut Node {
         self.nodes.get_mut(number).expect("the node exists")
+    }
+
+    /// Gives a node another address.
+    fn relocate(&mut self, number: usize) {
+        *self.moves.get_mut(number).expect("the node exists") += 1;
+    }
+
+    fn address(&self, number: usize) -> SocketAddr {
+        let mut address = address(number);
+        address.set_port(address.port() + self.moves.get(number).expect("the node exists"));
+        address
     }
 
     /// Lets virtual time pass.
@@ -74,7 +88,7 @@ impl Net {
                 self.flying.push_front((due, from, to, datagram));
                 break;
             }
-            let Some(number) = (0..self.nodes.len()).find(|number| address(*number) == to) else { continue };
+            let Some(number) = (0..self.nodes.len()).find(|number| self.address(*number) == to) else { continue };
             self.tell(number, Input::Datagram(now, from, datagram));
         }
         for number in 0..self.nodes.len() {
@@ -88,10 +102,11 @@ impl Net {
         if number == 0 {
             self.journal.push(input.clone());
         }
+        let from = self.address(number);
         let node = self.nodes.get_mut(number).expect("the node exists");
         let due = self.now + LATENCY;
         tell(node, input, |to, datagram| {
-            self.flying.push_back((due, address(number), to, datagram.to_vec()));
+            self.flying.push_back((due, from, to, datagram.to_vec()));
         });
     }
 }
@@ -106,10 +121,17 @@ pub(crate) struct Recording {
 }
 
 impl Recording {
-    /// Nodes that meet, talk for `warm_up`, and go on until node 0 has got this many heartbeats more.
-    pub(crate) fn new(start: Instant, nodes: usize, warm_up: Duration, heartbeats: usize) -> Self {
+    /// Nodes that meet, of which all but node 0 move so often, one after the other. They talk for `warm_up`, and go on
+    /// until node 0 has got this many heartbeats more.
+    pub(crate) fn new(start: Instant, nodes: usize, moves: usize, warm_up: Duration, heartbeats: usize) -> Self {
         let mut net = Net::new(start, nodes);
+        for number in (0..moves).flat_map(|_| 1..nodes) {
+            // Long enough to be found again.
+            net.run(Duration::from_secs(8));
+            net.relocate(number);
+        }
         net.run(warm_up);
+        let warm = net.now;
         let before = net.journal.clone();
         net.journal.clear();
         let kept = |net: &Net| -> Vec<_> { net.journal.iter().filter_map(heartbeat).take(heartbeats).collect() };
@@ -117,7 +139,7 @@ impl Recording {
             net.run(Duration::from_secs(60));
             assert!(net.now - start < Duration::from_secs(3000), "sessions would be renewed in the middle");
         }
-        Self { start, warm: start + warm_up, nodes, before, heartbeats: kept(&net) }
+        Self { start, warm, nodes, before, heartbeats: kept(&net) }
     }
 
     /// Node 0 as it was when the warm-up was over, and when that was: told the same, it is the same.

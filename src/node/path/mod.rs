@@ -231,6 +231,11 @@ impl Path {
         trial.owed_ack
     }
 
+    /// Forgets an address that lost a trial once it is no longer ignored.
+    pub(crate) fn calm(&mut self, now: Instant) {
+        self.held.take_if(|held| held.1 <= now);
+    }
+
     fn is_held(&self, now: Instant, address: Address) -> bool {
         self.held.as_ref().is_some_and(|held| held.0 == address && now < held.1)
     }
