@@ -15,6 +15,8 @@ mod counters;
 mod handshakes;
 mod heartbeats;
 mod history;
+#[cfg(feature = "sim")]
+mod inspect;
 mod invites;
 mod jitter;
 mod joining;

@@ -4,6 +4,7 @@
 //! be woken at the wrong time is found out. Equal seeds give equal runs, byte for byte.
 
 pub mod adversary;
+mod agenda;
 pub mod dice;
 pub mod network;
 pub mod view;

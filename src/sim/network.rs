@@ -52,11 +52,13 @@ impl Network {
         self.walls.clear();
     }
 
-    /// How long each copy of a datagram travels: none if it is lost, two if it is doubled.
-    pub fn carry(&self, dice: &mut Dice, from: Address, to: Address) -> Vec<Duration> {
+    /// How long a datagram travels, and its double if there is one; `None` if it is lost.
+    pub fn carry(&self, dice: &mut Dice, from: Address, to: Address) -> Option<(Duration, Option<Duration>)> {
         let lost = dice.chance(self.conditions.loss_per_mille);
-        let copies = if dice.chance(self.conditions.duplicates_per_mille) { 2 } else { 1 };
-        let delays = (0..copies).map(|_| self.conditions.latency + dice.pause(self.conditions.jitter)).collect();
-        if lost || self.walls.contains(&(from.ip(), to.ip())) { Vec::new() } else { delays }
+        let doubled = dice.chance(self.conditions.duplicates_per_mille);
+        let first = self.conditions.latency + dice.pause(self.conditions.jitter);
+        let second = doubled.then(|| self.conditions.latency + dice.pause(self.conditions.jitter));
+        let walled = !self.walls.is_empty() && self.walls.contains(&(from.ip(), to.ip()));
+        (!lost && !walled).then_some((first, second))
     }
 }

@@ -69,26 +69,33 @@ impl World {
     /// Whether `host` has `other` up at the address that it has.
     #[must_use]
     pub fn knows(&self, host: HostId, other: HostId) -> bool {
-        let found = self.peer(host, other);
-        found.is_some_and(|peer| {
-            peer.state == PeerState::Up && peer.address.is_some_and(|at| self.addresses(other).contains(&at))
+        let found = self.hosts[host].node.as_ref().and_then(|node| node.peer_place(self.id(other)));
+        found.is_some_and(|(state, address)| {
+            state == PeerState::Up && address.is_some_and(|at| self.addresses(other).contains(&at))
         })
     }
 
     /// Whether every host that runs has every other one up at its true address, and knows its own.
     #[must_use]
     pub fn whole(&self) -> bool {
-        let running: Vec<HostId> = (0..self.hosts.len()).filter(|&host| self.hosts[host].node.is_some()).collect();
-        running.iter().all(|&a| {
-            let others = running.iter().filter(|&&b| b != a).all(|&b| self.knows(a, b));
-            others && (running.len() < 2 || self.knows_itself(a))
-        })
+        let running: Vec<HostId> = (0..self.hosts.len()).filter(|&host| self.runs(host)).collect();
+        let knows =
+            |a: HostId, b: HostId| if a == b { running.len() < 2 || self.knows_itself(a) } else { self.knows(a, b) };
+        let (a, b) = self.apart.get();
+        // While the pair that was not together when last asked still is not, nobody else need be looked at.
+        if a < self.hosts.len() && b < self.hosts.len() && self.runs(a) && self.runs(b) && !knows(a, b) {
+            return false;
+        }
+        let apart = running.iter().find_map(|&a| Some((a, running.iter().copied().find(|&b| !knows(a, b))?)));
+        self.apart.set(apart.unwrap_or_default());
+        apart.is_none()
     }
 
     /// Whether a host's own address, as its node tells it, is one that it has.
     #[must_use]
     pub fn knows_itself(&self, host: HostId) -> bool {
-        self.status(host).addresses.iter().any(|own| self.addresses(host).contains(&own.address))
+        let node = self.hosts[host].node.as_ref();
+        node.is_some_and(|node| node.own_places().iter().any(|own| self.addresses(host).contains(own)))
     }
 
     /// What a host's node has told its owner, and when.

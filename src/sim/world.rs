@@ -1,6 +1,7 @@
 //! The world: hosts with nodes on them, the datagrams under way, and the time.
 #![expect(clippy::indexing_slicing, reason = "a host ID that add_host did not give is a defect of the scenario")]
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
@@ -11,8 +12,9 @@ use crate::config::{Cluster, Config};
 use crate::node::Node;
 use crate::node::event::Event;
 use crate::node::outbox::Output;
-use crate::node::saved::Saved;
+use crate::node::saved::{Revision, Saved};
 use crate::sim::adversary::Adversary;
+use crate::sim::agenda::Agenda;
 use crate::sim::dice::Dice;
 use crate::sim::network::Network;
 use crate::wire::address::Address;
@@ -41,6 +43,10 @@ pub struct World {
     /// Every datagram that was handed to the network, if that is wanted.
     pub(super) wiretap: Option<Vec<Flight>>,
     adversary: Option<Adversary>,
+    /// When each host that is awake wants to be woken.
+    agenda: Agenda,
+    /// Two hosts of which the one did not know the other when the world was last asked whether it is whole.
+    pub(super) apart: Cell<(HostId, HostId)>,
 }
 
 /// A machine that a node runs on.
@@ -51,6 +57,8 @@ pub(super) struct Host {
     pub(super) addresses: Vec<Address>,
     /// What the machine's disk holds.
     pub(super) disk: Saved,
+    /// Which version of what its node wants to be stored that is.
+    stored: Revision,
     /// The cluster that the disk holds.
     pub(super) cluster: Option<Cluster>,
     /// The wall clock when the world began, since 1970.
@@ -103,6 +111,8 @@ impl World {
             sent: 0,
             wiretap: None,
             adversary: None,
+            agenda: Agenda::default(),
+            apart: Cell::default(),
         }
     }
 
@@ -116,6 +126,7 @@ impl World {
             config,
             addresses: Vec::new(),
             disk: Saved::default(),
+            stored: Revision::default(),
             clock,
             asleep: None,
             lag: Duration::ZERO,
@@ -133,13 +144,17 @@ impl World {
         let (now, unix) = (self.instant(host), self.hosts[host].clock.saturating_add(self.now));
         let machine = &mut self.hosts[host];
         let config = Config { cluster: machine.cluster.clone(), ..machine.config.clone() };
-        machine.node = Some(Node::new(config, machine.identity.clone(), machine.disk.clone(), seed, now, unix));
+        let node = Node::new(config, machine.identity.clone(), machine.disk.clone(), seed, now, unix);
+        machine.disk = node.saved();
+        machine.stored = node.revision();
+        machine.node = Some(node);
         self.drain(host);
     }
 
     /// Switches a host off without notice. Its disk keeps what was stored last.
     pub fn kill(&mut self, host: HostId) {
         self.hosts[host].node = None;
+        self.plan(host);
     }
 
     /// Loses what the disk of a host that is switched off holds, but for the node's key.
@@ -151,12 +166,13 @@ impl World {
     /// Stops a node in order: it says goodbye.
     pub fn stop(&mut self, host: HostId) {
         self.command(host, Node::shutdown);
-        self.hosts[host].node = None;
+        self.kill(host);
     }
 
     /// Sends a machine to sleep: its node does nothing, and what is sent to it is lost.
     pub fn sleep(&mut self, host: HostId) {
         self.hosts[host].asleep = Some(self.now);
+        self.plan(host);
     }
 
     /// Wakes a machine. On some systems the monotonic clock has gone on in the meantime, on others it has not.
@@ -165,6 +181,7 @@ impl World {
         if !clock_went_on {
             self.hosts[host].lag += self.now - since;
         }
+        self.plan(host);
     }
 
     /// Lets an adversary see, and interfere with, every datagram from now on; `None` sends it away.
@@ -195,17 +212,23 @@ impl World {
         if let Some(adversary) = &mut self.adversary {
             let interference = adversary(self.now, &flight);
             for (delay, sent) in interference.sends {
-                self.sent += 1;
-                self.flying.insert((self.now + delay, self.sent), sent);
+                self.fly(delay, sent);
             }
             if interference.drop {
                 return;
             }
         }
-        for delay in self.network.carry(&mut self.dice, flight.from, flight.to) {
-            self.sent += 1;
-            self.flying.insert((self.now + delay, self.sent), flight.clone());
+        let Some((first, second)) = self.network.carry(&mut self.dice, flight.from, flight.to) else { return };
+        if let Some(delay) = second {
+            self.fly(delay, flight.clone());
         }
+        self.fly(first, flight);
+    }
+
+    /// Sends a datagram on its way; nothing happens to it any more.
+    fn fly(&mut self, delay: Duration, flight: Flight) {
+        self.sent += 1;
+        self.flying.insert((self.now + delay, self.sent), flight);
     }
 
     /// Keeps a copy of every datagram from now on.
@@ -249,11 +272,7 @@ impl World {
 
     /// When something happens next.
     fn next_moment(&self) -> Option<Duration> {
-        let awake = self.hosts.iter().filter(|host| host.asleep.is_none());
-        let timeouts = awake.filter_map(|host| {
-            Some(host.node.as_ref()?.poll_timeout()?.saturating_duration_since(self.epoch) + host.lag)
-        });
-        let timeout = timeouts.min().map(|at| at.max(self.now));
+        let timeout = self.agenda.first().map(|(at, _)| at.max(self.now));
         let arrival = self.flying.keys().next().map(|&(at, _)| at);
         timeout.into_iter().chain(arrival).min()
     }
@@ -264,19 +283,22 @@ impl World {
             let flight = entry.remove();
             self.deliver(flight);
         }
-        for host in 0..self.hosts.len() {
-            if self.hosts[host].asleep.is_some() {
-                continue;
-            }
+        while let Some((_, host)) = self.agenda.first().filter(|(at, _)| *at <= self.now) {
             let now = self.instant(host);
-            let Some(node) = &mut self.hosts[host].node else { continue };
-            if node.poll_timeout().is_some_and(|at| at <= now) {
+            if let Some(node) = &mut self.hosts[host].node {
                 node.handle_timeout(now);
-                self.drain(host);
-                let next = self.hosts[host].node.as_ref().and_then(Node::poll_timeout);
-                assert!(next.is_none_or(|at| at > now), "host {host} is never done at {:?}", self.now);
             }
+            self.drain(host);
+            let next = self.hosts[host].node.as_ref().and_then(Node::poll_timeout);
+            assert!(next.is_none_or(|at| at > now), "host {host} is never done at {:?}", self.now);
         }
+    }
+
+    /// Notes when a host wants to be woken: not at all while it is switched off or asleep.
+    fn plan(&mut self, host: HostId) {
+        let machine = &self.hosts[host];
+        let timeout = machine.node.as_ref().filter(|_| machine.asleep.is_none()).and_then(Node::poll_timeout);
+        self.agenda.set(host, timeout.map(|at| at.saturating_duration_since(self.epoch) + machine.lag));
     }
 
     fn deliver(&mut self, mut flight: Flight) {
@@ -317,7 +339,12 @@ impl World {
                 }
             }
         }
-        machine.disk = node.saved();
+        // What is to be stored, and no more: a change that the node does not announce is lost with the next restart.
+        if node.revision() != machine.stored {
+            machine.stored = node.revision();
+            machine.disk = node.saved();
+        }
+        self.plan(host);
         for (to, datagram) in transmits {
             self.transmit(host, to, datagram);
         }
