@@ -14,7 +14,7 @@ use dddns::wire::body::MAX_BODY;
 use dddns::wire::datagram::{Datagram, MAX_DATAGRAM};
 use dddns::wire::header::Header;
 use dddns::wire::heartbeat::Heartbeat;
-use dddns::wire::id::{ClusterId, Digest, Index, NodeId};
+use dddns::wire::id::{ClusterId, Digest, Incarnation, Index, NodeId};
 use dddns::wire::kind::Kind;
 use dddns::wire::members_request::MembersRequest;
 use dddns::wire::message::Message;
@@ -124,7 +124,8 @@ fn sessions(now: Instant) -> (Session, Session) {
     let mut drbg = Drbg::new([5; 32]);
     let purpose = Purpose::Member(&cluster);
     let mut started =
-        Initiator::start(&initiator, &responder.public_key(), purpose, Index(1), &mut drbg).expect("a handshake");
+        Initiator::start(&initiator, &responder.public_key(), purpose, Incarnation([6; 8]), Index(1), &mut drbg)
+            .expect("a handshake");
     let Ok(Datagram::Initiation(initiation)) = Datagram::parse(started.datagram()) else { panic!("not an initiation") };
     let received =
         Received::read(&responder, Prologue::Member(&cluster.id), &initiation, &mut drbg).expect("an initiation");
@@ -133,6 +134,7 @@ fn sessions(now: Instant) -> (Session, Session) {
         verdict: Verdict::Accepted,
         observed: Address::new([192, 0, 2, 1].into(), 1).expect("an address"),
         clock_ms: 1_000_000,
+        incarnation: Incarnation([7; 8]),
         cluster_id: ClusterId([0; 16]),
         cluster_key: [0; 32],
     };
@@ -155,7 +157,7 @@ fn valid(kind: Kind) -> &'static [&'static [u8]] {
     match kind {
         Kind::HEARTBEAT | Kind::HEARTBEAT_ACK => &[&[3; 34]],
         Kind::PATH_CHALLENGE | Kind::PATH_RESPONSE => &[&[3; 8]],
-        Kind::LEAVE => &[&[]],
+        Kind::LEAVE | Kind::CONFLICT => &[&[]],
         Kind::LOCATE => &[&[1; 17]],
         Kind::LOCATED => &[&[0], &ENTRY],
         Kind::RENDEZVOUS => &[&[1; 35]],

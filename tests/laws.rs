@@ -7,11 +7,12 @@ use std::net::IpAddr;
 use dddns::auth::invite::Token;
 use dddns::wire::address::Address;
 use dddns::wire::body::{Body, MAX_BODY};
+use dddns::wire::conflict::Conflict;
 use dddns::wire::cookie_reply::CookieReply;
 use dddns::wire::datagram::{Datagram, MAX_DATAGRAM};
 use dddns::wire::header::Header;
 use dddns::wire::heartbeat::{Heartbeat, HeartbeatAck};
-use dddns::wire::id::{ClusterId, Digest, Index, InviteId, NodeId, PublicKey};
+use dddns::wire::id::{ClusterId, Digest, Incarnation, Index, InviteId, NodeId, PublicKey};
 use dddns::wire::initiation::{Initiation, Mode};
 use dddns::wire::kind::Kind;
 use dddns::wire::leave::Leave;
@@ -84,6 +85,7 @@ fn message() -> impl Strategy<Value = Message> {
         any::<[u8; 8]>().prop_map(|bytes| Message::PathChallenge(PathChallenge(bytes))),
         any::<[u8; 8]>().prop_map(|bytes| Message::PathResponse(PathResponse(bytes))),
         Just(Message::Leave(Leave)),
+        Just(Message::Conflict(Conflict)),
         vec(node_id(), 1..=8).prop_map(|ids| Message::Locate(Locate::of(&ids).expect("one to eight"))),
         vec(entry(), 0..=16).prop_map(|entries| {
             Message::Located(Located { entries: List::try_from(entries.as_slice()).expect("at most sixteen") })
@@ -196,7 +198,7 @@ proptest! {
     #[test]
     fn a_handshake_datagram_has_one_encoding(
         kind in 1..=3_u8,
-        flat in vec(any::<u8>(), 208),
+        flat in vec(any::<u8>(), Initiation::LEN),
         head in any::<[u8; 2]>(),
         damage in vec((any::<prop::sample::Index>(), any::<u8>()), 0..2),
     ) {
@@ -236,6 +238,7 @@ proptest! {
         sender in 1_u32..,
         observed in address(),
         clock_ms in any::<u64>(),
+        incarnation in any::<[u8; 8]>(),
         cluster in any::<([u8; 16], [u8; 32])>(),
     ) {
         let told = verdict == Verdict::Accepted;
@@ -244,6 +247,7 @@ proptest! {
             verdict,
             observed,
             clock_ms,
+            incarnation: Incarnation(incarnation),
             cluster_id: if told { ClusterId(cluster.0) } else { ClusterId([0; 16]) },
             cluster_key: if told { cluster.1 } else { [0; 32] },
         };
@@ -294,6 +298,6 @@ proptest! {
 #[test]
 fn every_type_is_generated() {
     // The strategies above cover a message only if it is one of these.
-    assert_eq!(Message::KINDS.len(), 10);
+    assert_eq!(Message::KINDS.len(), 11);
     assert_eq!(MAX_BODY, Members::LENGTHS.max_len());
 }

@@ -7,6 +7,7 @@ use std::path::Path;
 use dddns::auth::invite::Token;
 use dddns::wire::address::Address;
 use dddns::wire::body::{Body, MAX_BODY};
+use dddns::wire::conflict::Conflict;
 use dddns::wire::datagram::SEAL_LEN;
 use dddns::wire::header::{Header, TAG_LEN};
 use dddns::wire::heartbeat::{Heartbeat, HeartbeatAck};
@@ -35,6 +36,7 @@ fn main() -> io::Result<()> {
         tagged(&PathChallenge([6; 8])),
         tagged(&PathResponse([6; 8])),
         tagged(&Leave),
+        tagged(&Conflict),
         tagged(&Locate { ids: list(&ids) }),
         tagged(&Located { entries: list(&[entry, entry]) }),
         tagged(&Rendezvous { seeker: NodeId([3; 16]), addresses: list(&[address]) }),
@@ -45,10 +47,10 @@ fn main() -> io::Result<()> {
         write(&seeds.join("decode"), &kind, &bytes)?;
     }
     let mut initiation = vec![0xD1, 0x01, 1, 0, 0, 0, 0, 9];
-    initiation.resize(208, 0x33);
+    initiation.resize(216, 0x33);
     write(&seeds.join("decode"), "initiation", &initiation)?;
     let mut response = vec![0xD1, 0x02, 0, 0, 0, 0, 0, 9];
-    response.resize(151, 0x33);
+    response.resize(159, 0x33);
     write(&seeds.join("decode"), "response", &response)?;
     let mut cookie = vec![0xD1, 0x03, 0, 0, 0, 0, 0, 9];
     cookie.resize(56, 0x33);

@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use dddns::wire::address::Address;
 use dddns::wire::body::MAX_BODY;
+use dddns::wire::conflict::Conflict;
 use dddns::wire::header::Header;
 use dddns::wire::heartbeat::{Heartbeat, HeartbeatAck};
 use dddns::wire::id::{Digest, Index, NodeId, PublicKey};
@@ -73,6 +74,7 @@ fn message(u: &mut Unstructured<'_>) -> arbitrary::Result<Message> {
         Kind::PATH_CHALLENGE => Message::PathChallenge(PathChallenge(u.arbitrary()?)),
         Kind::PATH_RESPONSE => Message::PathResponse(PathResponse(u.arbitrary()?)),
         Kind::LEAVE => Message::Leave(Leave),
+        Kind::CONFLICT => Message::Conflict(Conflict),
         Kind::LOCATE => Message::Locate(Locate { ids: wanted(u)? }),
         Kind::LOCATED => Message::Located(Located { entries: list(u, 0, entry)? }),
         Kind::RENDEZVOUS => {

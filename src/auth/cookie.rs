@@ -139,7 +139,7 @@ mod tests {
     }
 
     fn initiation() -> Initiation {
-        let (noise, invite) = ([4; 160], InviteId([0; 8]));
+        let (noise, invite) = ([4; 168], InviteId([0; 8]));
         Initiation { mode: Mode::Member, sender: Index(3), invite, noise, mac1: [5; 16], mac2: [0; 16] }
     }
 

@@ -4,6 +4,7 @@ pub mod cookie;
 pub mod drbg;
 pub mod handshake;
 pub mod identity;
+pub mod incarnation;
 pub mod invite;
 pub mod keys;
 pub mod mac;

@@ -60,8 +60,8 @@ fn response(reader: &mut Reader<'_>) {
     reader.take(2, "zero", zero);
     reader.take(4, "receiver index", index);
     reader.take(32, "e", |_| "the responder's ephemeral public key".to_owned());
-    reader.take(95, "payload", |_| {
-        "encrypted: sender index, verdict, observed address, clock, cluster ID and key".to_owned()
+    reader.take(103, "payload", |_| {
+        "encrypted: sender index, verdict, observed address, clock, incarnation, cluster ID and key".to_owned()
     });
     reader.take(16, "mac1", |_| "shows that the sender knows the initiator's public key".to_owned());
 }

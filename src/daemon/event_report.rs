@@ -66,6 +66,7 @@ impl EventReport {
             Event::PeerLost { peer } => Self::plain("peer.lost").of(peer),
             Event::PeerLeft { peer } => Self::plain("peer.left").of(peer),
             Event::PeerConflict { peer } => Self::plain("peer.conflict").of(peer),
+            Event::NodeConflict { peer } => Self::plain("node.conflict").of(peer),
             Event::MemberAdded { peer } => Self::plain("member.added").of(peer),
             Event::MemberRemoved { peer } => Self::plain("member.removed").of(peer),
             Event::Orphan => Self::plain("orphan"),

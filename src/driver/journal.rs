@@ -62,6 +62,13 @@ fn write(event: &Event) {
         Event::PeerConflict { peer: Who { id, name } } => {
             tracing::warn!(%name, %id, "two machines claim to be this peer: make a new identity on one of them");
         }
+        Event::NodeConflict { peer: Who { id, name } } => {
+            tracing::warn!(
+                by = %name, %id,
+                "turned away: another machine with this node's identity is there; if this one is a copy, stop it, \
+                 delete its state directory and join with a new invite"
+            );
+        }
         Event::MemberAdded { peer: Who { id, name } } => tracing::info!(%name, %id, "member added"),
         Event::MemberRemoved { peer: Who { id, name } } => tracing::info!(%name, %id, "member removed"),
         Event::Orphan => tracing::info!("orphan: no peer answers; trying on"),

@@ -13,6 +13,8 @@ pub(crate) struct Counters {
     pub(crate) handshakes: u64,
     /// Times a new address of a peer was not believed because the old one still answered.
     pub(crate) path_conflicts: u64,
+    /// Times a second machine with a peer's identity was turned away.
+    pub(crate) conflicts: u64,
     /// Probes sent to candidate addresses.
     pub(crate) probes: u64,
     /// Probes put off because the budget was spent.
@@ -41,6 +43,7 @@ impl Counters {
             ("bytes-sent", sent.1),
             ("handshakes", self.handshakes),
             ("path-conflicts", self.path_conflicts),
+            ("conflicts", self.conflicts),
             ("probes", self.probes),
             ("probes-deferred", self.probes_deferred),
             ("news-ignored", self.news_ignored),

@@ -57,9 +57,14 @@ pub enum Event {
         /// Who.
         peer: Who,
     },
-    /// Two machines claim to be this peer.
+    /// Two machines claim to be this peer: the one that came second was turned away.
     PeerConflict {
         /// Who.
+        peer: Who,
+    },
+    /// A peer turned this node away: it talks to another machine with this node's identity.
+    NodeConflict {
+        /// Who says so.
         peer: Who,
     },
     /// A node became a member of the cluster, or changed its name.

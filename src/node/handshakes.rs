@@ -9,6 +9,7 @@ use crate::auth::drbg::Drbg;
 use crate::auth::handshake::{Initiator, Prologue, Purpose, Received};
 use crate::auth::session::Session;
 use crate::node::Node;
+use crate::node::conflict::Newcomer;
 use crate::node::discard::Discard;
 use crate::node::link::Attempt;
 use crate::node::links::{Links, Owner, Slot};
@@ -44,7 +45,8 @@ impl Node {
     /// Sends an initiation to an address of a peer; one attempt may try several.
     pub(super) fn initiate(&mut self, now: Instant, slot: Slot, to: Address) {
         let Some(cluster) = &self.cluster else { return };
-        let Some(link) = self.links.get_mut(slot) else { return };
+        // While another run of the peer waits, one more session with it would only make it unclear which one is used.
+        let Some(link) = self.links.get_mut(slot).filter(|link| !link.is_contested()) else { return };
         let fresh = link.attempt.as_ref().is_some_and(|attempt| now < attempt.began + ATTEMPT);
         if !fresh {
             if let Some(old) = link.attempt.take() {
@@ -54,7 +56,8 @@ impl Node {
             let Some(link) = self.links.get_mut(slot) else { return };
             let Some(peer) = self.members.get(link.id).map(|record| record.public_key) else { return };
             let purpose = Purpose::Member(cluster);
-            let started = Initiator::start(&self.identity, &peer, purpose, index, &mut self.drbg);
+            let run = self.incarnations.toward(link.id);
+            let started = Initiator::start(&self.identity, &peer, purpose, run, index, &mut self.drbg);
             // It fails only for a public key that no secret key has: nobody can ever answer for it.
             let Ok(mut initiator) = started else { return };
             if let Some((cookie, _)) = link.rare().and_then(|rare| rare.cookie).filter(|(_, until)| now < *until) {
@@ -176,9 +179,11 @@ impl Node {
             verdict,
             observed: from,
             clock_ms: u64::try_from(unix.as_millis()).unwrap_or(u64::MAX),
+            incarnation: self.incarnations.toward(NodeId::from(&peer)),
             cluster_id: if discloses { cluster.id } else { ClusterId([0; 16]) },
             cluster_key: if discloses { cluster.key.0 } else { [0; 32] },
         };
+        let incarnation = received.incarnation();
         let (response, keys) = received.respond(&psk, &payload).map_err(|_| Discard::Handshake)?;
         self.outbox.transmit_bytes(from, &response);
         if !accepted {
@@ -188,6 +193,7 @@ impl Node {
         let evicted = self.responder.add(Pending {
             session: Box::new(session),
             peer,
+            incarnation,
             address: from,
             created: now,
             admission,
@@ -229,9 +235,8 @@ impl Node {
         }
         self.add_link(now, pending.peer);
         let slot = self.links.slot(id).ok_or(Discard::NotAMember)?;
-        self.install(now, slot, pending.session, pending.created);
-        self.estimate_rtt(now, slot, pending.created);
-        self.validated(now, slot, pending.address);
+        let Pending { session, incarnation, created: began, address: from, .. } = pending;
+        self.establish(now, slot, Newcomer { session, incarnation, began, from, sent_to: vec![from] });
         Ok(slot)
     }
 
@@ -257,10 +262,11 @@ impl Node {
         }
         let (began, sent_to) = (attempt.began, std::mem::take(&mut attempt.sent_to));
         link.attempt = None;
-        let session = Session::new(keys, response.receiver, payload.sender, payload.clock_ms, now);
-        self.install(now, slot, Box::new(session), began);
-        self.estimate_rtt(now, slot, began);
-        self.arrived(now, slot, from, &sent_to);
+        let session = Box::new(Session::new(keys, response.receiver, payload.sender, payload.clock_ms, now));
+        let newcomer = Newcomer { session, incarnation: payload.incarnation, began, from, sent_to };
+        if !self.establish(now, slot, newcomer) {
+            return Ok(());
+        }
         self.reflected(now, slot, payload.observed);
         // The datagram that confirms the session, and asks for the list of members if it differs.
         self.send_heartbeat(now, slot);

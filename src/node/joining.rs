@@ -7,6 +7,7 @@ use crate::auth::invite::Token;
 use crate::auth::session::Session;
 use crate::config::{Cluster, ClusterKey};
 use crate::node::Node;
+use crate::node::conflict::Newcomer;
 use crate::node::discard::Discard;
 use crate::node::error::CommandError;
 use crate::node::event::{Event, Refusal};
@@ -67,7 +68,8 @@ impl Node {
             }
             let purpose = Purpose::Join { token: &joining.token, name: self.config.name };
             let inviter = joining.token.inviter();
-            let started = Initiator::start(&self.identity, &inviter, purpose, index, &mut self.drbg);
+            let run = self.incarnations.toward(NodeId::from(&inviter));
+            let started = Initiator::start(&self.identity, &inviter, purpose, run, index, &mut self.drbg);
             joining.initiator = started.ok();
             let cookie = joining.cookie.filter(|(_, until)| now < *until);
             if let (Some(initiator), Some((cookie, _))) = (&mut joining.initiator, cookie) {
@@ -129,10 +131,11 @@ impl Node {
             // To be stored before the confirmation below burns the invite.
             self.outbox.event(Event::Joined { cluster });
         }
-        let session = Session::new(keys, response.receiver, payload.sender, payload.clock_ms, now);
-        self.install(now, slot, Box::new(session), began);
-        self.estimate_rtt(now, slot, began);
-        self.arrived(now, slot, from, &sent_to);
+        let session = Box::new(Session::new(keys, response.receiver, payload.sender, payload.clock_ms, now));
+        let newcomer = Newcomer { session, incarnation: payload.incarnation, began, from, sent_to };
+        if !self.establish(now, slot, newcomer) {
+            return Ok(());
+        }
         self.reflected(now, slot, payload.observed);
         self.send_heartbeat(now, slot);
         self.send(now, slot, &MembersRequest { after: NodeId::NONE });

@@ -5,11 +5,12 @@ use std::time::{Duration, Instant};
 use crate::auth::handshake::Initiator;
 use crate::auth::session::Session;
 use crate::node::candidates::Candidates;
+use crate::node::conflict::Contest;
 use crate::node::path::Path;
 use crate::node::status::PeerState;
 use crate::node::timer::LinkTimers;
 use crate::wire::address::Address;
-use crate::wire::id::{Digest, Index, NodeId};
+use crate::wire::id::{Digest, Incarnation, Index, NodeId};
 
 /// The longest round trip that is taken for one. Spec: `RTT_MAX`.
 const RTT_MAX: Duration = Duration::from_secs(2);
@@ -18,6 +19,8 @@ const RTT_MAX: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(crate) struct Link {
     pub(crate) id: NodeId,
+    /// Which run of the peer the sessions are with.
+    pub(crate) incarnation: Option<Incarnation>,
     /// The session that this node sends with.
     pub(crate) session: Option<Box<Session>>,
     /// The session before, or the loser of two handshakes that crossed: received with, for a while.
@@ -42,8 +45,8 @@ pub(crate) struct Link {
     pub(crate) reflection: Option<Address>,
     /// Where the peer may be, while it is looked for.
     pub(crate) candidates: Option<Box<Candidates>>,
-    /// How long the peer could not be reached at its last move, if it moved since the start.
-    pub(crate) healed: Option<Duration>,
+    /// How long the peer could not be reached at its last move, in milliseconds, if it moved since the start.
+    pub(crate) healed_ms: Option<u32>,
     /// Rounds of attempts since the peer was lost.
     pub(crate) rounds: u32,
     /// The peer's member list, as it last said.
@@ -64,6 +67,12 @@ pub(crate) struct Rare {
     pub(crate) rendezvous: Option<Instant>,
     /// When the peer was last heard before its present trial began.
     pub(crate) silent_since: Option<Instant>,
+    /// Another run of the peer, while it is being found out whether the present one still answers.
+    pub(crate) contest: Option<Box<Contest>>,
+    /// Until when a second machine with the peer's identity is reckoned with.
+    pub(crate) conflict: Option<Instant>,
+    /// The run that fell silent before the present one came, and until when it is taken back.
+    pub(crate) deposed: Option<(Incarnation, Instant)>,
 }
 
 /// A heartbeat that waits for its acknowledgement.
@@ -93,6 +102,7 @@ impl Link {
     pub(crate) fn new(id: NodeId, now: Instant) -> Self {
         Self {
             id,
+            incarnation: None,
             session: None,
             previous: None,
             attempt: None,
@@ -107,7 +117,7 @@ impl Link {
             rtt: None,
             reflection: None,
             candidates: None,
-            healed: None,
+            healed_ms: None,
             rounds: 0,
             digest: None,
             pages: 0,
@@ -145,6 +155,9 @@ impl Link {
             rare.cookie.is_none_or(|(_, until)| over(until))
                 && rare.rendezvous.is_none_or(over)
                 && rare.silent_since.is_none()
+                && rare.contest.is_none()
+                && rare.conflict.is_none_or(over)
+                && rare.deposed.is_none_or(|(_, until)| over(until))
         };
         if self.rare().is_some_and(idle) {
             self.rare = None;
@@ -157,11 +170,29 @@ impl Link {
         self.state == PeerState::Up
     }
 
+    /// Whether a second machine with the peer's identity has been heard lately.
+    pub(crate) fn in_conflict(&self, now: Instant) -> bool {
+        self.rare().and_then(|rare| rare.conflict).is_some_and(|until| now < until)
+    }
+
+    /// Whether another run of the peer waits until it is known whether the present one still answers.
+    pub(crate) fn is_contested(&self) -> bool {
+        self.rare().is_some_and(|rare| rare.contest.is_some())
+    }
+
+    /// Whether the session with this index is one that this node talks by.
+    pub(crate) fn talks_by(&self, index: Index) -> bool {
+        [&self.session, &self.previous].into_iter().flatten().any(|session| session.local_index() == index)
+    }
+
     /// The session with this index.
     pub(crate) fn session_mut(&mut self, index: Index) -> Option<&mut Session> {
+        let contest = self.rare.as_mut().and_then(|rare| rare.contest.as_mut());
         [&mut self.session, &mut self.previous]
             .into_iter()
-            .filter_map(Option::as_deref_mut)
+            .flatten()
+            .chain(contest.map(|contest| &mut contest.newcomer.session))
+            .map(|session| &mut **session)
             .find(|session| session.local_index() == index)
     }
 

@@ -33,6 +33,7 @@ impl Node {
         let Some(link) = self.links.get_mut(slot) else { return };
         let id = link.id;
         let address = link.path.published().or_else(|| self.history.latest(id)).unwrap_or(from);
+        self.doubled = false;
         link.rounds = 0;
         // What was sent into the silence does not count against a peer that has just spoken.
         link.outstanding = None;
@@ -105,6 +106,15 @@ impl Node {
         if let Some(peer) = self.who(id) {
             self.outbox.event(Event::PeerLeft { peer });
         }
+        self.end_contest(now, slot);
+        self.check_orphan(now);
+    }
+
+    /// A peer has turned this node away.
+    pub(super) fn enter_conflict(&mut self, now: Instant, slot: Slot) {
+        self.set_state(now, slot, PeerState::Conflict);
+        let pause = self.jitter.spread(RETRY_MAX, 80..=100);
+        self.arm(slot, LinkTimer::Retry, now + pause);
         self.check_orphan(now);
     }
 
@@ -123,8 +133,9 @@ impl Node {
         let longest = if self.orphan { RETRY_ORPHAN } else { RETRY_MAX };
         let pause = match state {
             PeerState::Left => longest,
+            PeerState::Conflict => RETRY_MAX,
             PeerState::Unknown if rounds < 4 => RETRY_UNKNOWN * 2u32.pow(rounds),
-            PeerState::Up | PeerState::Suspect | PeerState::Lost | PeerState::Conflict | PeerState::Unknown => {
+            PeerState::Up | PeerState::Suspect | PeerState::Lost | PeerState::Unknown => {
                 (RETRY_MIN * 2u32.pow(growth)).min(longest)
             }
         };
@@ -134,7 +145,7 @@ impl Node {
 
     /// Notices that nobody answers any more, or that somebody does again.
     pub(super) fn check_orphan(&mut self, now: Instant) {
-        let answered = |link: &Link| matches!(link.state, PeerState::Up | PeerState::Suspect);
+        let answered = |link: &Link| matches!(link.state, PeerState::Up | PeerState::Suspect | PeerState::Conflict);
         let alone = self.links.iter().next().is_some() && !self.links.iter().any(|(_, link)| answered(link));
         let patient = now < self.started + self.interval() * LOST_INTERVALS;
         if alone == self.orphan {

@@ -43,7 +43,9 @@ impl Node {
         let mut missing: Vec<NodeId> = self
             .links
             .iter()
-            .filter(|&(other, link)| other != slot && !matches!(link.state, PeerState::Up | PeerState::Left))
+            .filter(|&(other, link)| {
+                other != slot && !matches!(link.state, PeerState::Up | PeerState::Left | PeerState::Conflict)
+            })
             .map(|(_, link)| link.id)
             .collect();
         missing.sort_unstable();

@@ -11,6 +11,7 @@ pub mod status;
 pub(crate) mod budget;
 mod candidates;
 mod commands;
+mod conflict;
 mod counters;
 mod handshakes;
 mod heartbeats;
@@ -42,6 +43,7 @@ use std::time::{Duration, Instant};
 
 use crate::auth::drbg::Drbg;
 use crate::auth::identity::Identity;
+use crate::auth::incarnation::Incarnations;
 use crate::config::{Cluster, Config};
 use crate::node::budget::Budget;
 use crate::node::counters::Counters;
@@ -99,6 +101,7 @@ pub struct Node {
     now: Instant,
     drbg: Drbg,
     jitter: Jitter,
+    incarnations: Incarnations,
     members: Members,
     links: Links,
     history: History,
@@ -120,6 +123,8 @@ pub struct Node {
     /// When all peers were last told at once that this node seems to have moved.
     last_burst: Option<Instant>,
     orphan: bool,
+    /// Whether a peer has turned this node away as a second machine since one last answered.
+    doubled: bool,
     stopped: bool,
 }
 
@@ -141,6 +146,7 @@ impl Node {
             unix,
             now,
             jitter,
+            incarnations: Incarnations::new(&drbg.array()),
             members: Members::new(config.max_members.get()),
             links: Links::default(),
             history: History::default(),
@@ -159,6 +165,7 @@ impl Node {
             last_exchange: now,
             last_burst: None,
             orphan: false,
+            doubled: false,
             stopped: false,
             drbg,
             config,
@@ -235,6 +242,7 @@ impl Node {
             LinkTimer::Rekey => self.rekey(now, slot),
             LinkTimer::Previous => self.forget_previous(slot),
             LinkTimer::Sync => self.synchronise(now, slot),
+            LinkTimer::Contest => self.step_contest(now, slot),
         }
     }
 

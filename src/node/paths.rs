@@ -62,6 +62,9 @@ impl Node {
 
     pub(super) fn receive_path_response(&mut self, now: Instant, arrival: &Arrival, response: &PathResponse) {
         let slot = arrival.slot;
+        if self.is_contested(now, slot, response.0) {
+            return;
+        }
         let Some(link) = self.links.get_mut(slot) else { return };
         match link.path.answer(now, response.0) {
             Verdict::Validated { owed_ack } => {
@@ -125,7 +128,7 @@ impl Node {
         }
         let Some(old) = old.filter(|old| *old != new) else { return };
         let healed = silent_since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
-        link.healed = Some(healed);
+        link.healed_ms = Some(u32::try_from(healed.as_millis()).unwrap_or(u32::MAX));
         let id = link.id;
         if let Some(peer) = self.who(id) {
             let healed_ms = u64::try_from(healed.as_millis()).unwrap_or(u64::MAX);
@@ -217,7 +220,7 @@ impl Node {
         known
     }
 
-    fn send_challenge(&mut self, now: Instant, slot: Slot, to: Address, challenge: Challenge) {
+    pub(super) fn send_challenge(&mut self, now: Instant, slot: Slot, to: Address, challenge: Challenge) {
         let Some(session) = self.links.get_mut(slot).and_then(|link| link.session.as_mut()) else { return };
         if self.outbox.transmit(to, |bytes| session.encode(now, &PathChallenge(challenge), bytes)).is_err() {
             self.rekey(now, slot);

@@ -69,10 +69,17 @@ impl Node {
             Owner::Link(slot) => slot,
             Owner::Pending | Owner::Joining => self.confirm(now, header.receiver)?,
         };
-        let current = self.links.get(slot).and_then(|link| link.session.as_ref()).map(|s| s.local_index());
-        let current = current == Some(header.receiver);
+        let Some(link) = self.links.get(slot) else { return Ok(()) };
+        if !link.talks_by(header.receiver) {
+            // It belongs to a run of the peer that is not talked to, or not yet.
+            if matches!(message, Message::Leave(_)) {
+                self.forget_contest(slot);
+            }
+            return Ok(());
+        }
+        let current = link.session.as_ref().is_some_and(|session| session.local_index() == header.receiver);
         let arrival = Arrival { slot, from, bytes, counter: header.counter, current, newest: newest && current };
-        self.heard(now, &arrival, matches!(message, Message::Leave(_)));
+        self.heard(now, &arrival, matches!(message, Message::Leave(_) | Message::Conflict(_)));
         self.dispatch(now, &arrival, message);
         Ok(())
     }
@@ -89,6 +96,7 @@ impl Node {
             Message::PathChallenge(challenge) => self.receive_challenge(now, arrival, challenge),
             Message::PathResponse(response) => self.receive_path_response(now, arrival, response),
             Message::Leave(_) => self.receive_leave(now, arrival),
+            Message::Conflict(_) => self.receive_conflict(now, arrival),
             Message::Locate(locate) => self.receive_locate(now, arrival, locate),
             Message::Located(located) => self.receive_located(now, arrival, located),
             Message::Rendezvous(rendezvous) => self.receive_rendezvous(now, arrival, rendezvous),
@@ -97,15 +105,15 @@ impl Node {
         }
     }
 
-    /// A peer was heard: it is up, unless it says goodbye, and perhaps somewhere else.
-    fn heard(&mut self, now: Instant, arrival: &Arrival, leaves: bool) {
+    /// A peer was heard: it is up, unless it ends the link, and perhaps somewhere else.
+    fn heard(&mut self, now: Instant, arrival: &Arrival, ends: bool) {
         let Some(link) = self.links.get_mut(arrival.slot) else { return };
         let heard_before = link.last_heard.replace(now);
         self.admitted();
         let Some(link) = self.links.get_mut(arrival.slot) else { return };
         // What a peer sent before it left may arrive after its goodbye.
         let revives = link.state != PeerState::Left || arrival.newest;
-        if link.state != PeerState::Up && revives && !leaves {
+        if link.state != PeerState::Up && revives && !ends {
             self.declare_up(now, arrival.slot, arrival.from);
         }
         let Some(link) = self.links.get_mut(arrival.slot) else { return };

@@ -1,6 +1,6 @@
 //! What a node knows at a moment, put together for people and programs.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::node::Node;
 use crate::node::link::Link;
@@ -45,13 +45,13 @@ impl Node {
             name: self.members.name(link.id)?,
             name_taken: self.members.name_taken(link.id),
             public_key: self.members.get(link.id)?.public_key,
-            state: link.state,
+            state: if link.is_up() && link.in_conflict(now) { PeerState::Conflict } else { link.state },
             address: self.last_known(link),
             rtt: link.rtt,
             last_seen: link.last_heard.map(since),
             since: since(link.since),
-            previous_address: link.healed.and_then(|_| self.history.before(link.id)),
-            healed: link.healed,
+            previous_address: link.healed_ms.and_then(|_| self.history.before(link.id)),
+            healed: link.healed_ms.map(|ms| Duration::from_millis(ms.into())),
             candidates: link.candidates.as_ref().map_or(0, |candidates| candidates.len()),
             next_try: next_try.map(|at| at.saturating_duration_since(now)),
         })

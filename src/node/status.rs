@@ -199,7 +199,8 @@ pub enum PeerState {
     Lost,
     /// It said it would stop.
     Left,
-    /// Two machines claim to be it.
+    /// Two machines claim to be it, of which this node talks to the first; or it talks to another machine that has this
+    /// node's identity.
     Conflict,
     /// It has not been heard since this node started.
     Unknown,

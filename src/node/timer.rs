@@ -26,6 +26,8 @@ pub(crate) enum LinkTimer {
     Previous,
     /// The member lists still differ: ask for a page.
     Sync,
+    /// Whether the present run of the peer still answers: the next challenge, or the end.
+    Contest,
 }
 
 /// What a node as a whole waits for.
@@ -62,6 +64,7 @@ impl TimerKey for LinkTimer {
         Self::Rekey,
         Self::Previous,
         Self::Sync,
+        Self::Contest,
     ];
 
     fn place(self) -> usize {

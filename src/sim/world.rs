@@ -138,6 +138,17 @@ impl World {
         host
     }
 
+    /// Adds a host, switched off, whose disk is a copy of another one's as it is now: key, cluster and all.
+    pub fn add_clone(&mut self, of: HostId, addresses: &[Address], clock: Duration) -> HostId {
+        let host = self.add_host(self.hosts[of].config.clone(), addresses, clock);
+        let original = &self.hosts[of];
+        let (identity, cluster) = (original.identity.clone(), original.cluster.clone());
+        let (disk, stored) = (original.disk.clone(), original.stored);
+        let machine = &mut self.hosts[host];
+        (machine.identity, machine.cluster, machine.disk, machine.stored) = (identity, cluster, disk, stored);
+        host
+    }
+
     /// Switches a host on: its node starts with what the disk holds.
     pub fn start(&mut self, host: HostId) {
         let seed = self.dice.seed();

@@ -106,8 +106,8 @@ mod tests {
             datagram.resize(MAX_DATAGRAM, 0);
             (0..=MAX_DATAGRAM).filter(|&n| Datagram::parse(&datagram[..n]) != Err(DecodeError::Length)).collect()
         };
-        assert_eq!(lengths(0x01), [208]);
-        assert_eq!(lengths(0x02), [151]);
+        assert_eq!(lengths(0x01), [216]);
+        assert_eq!(lengths(0x02), [159]);
         assert_eq!(lengths(0x03), [56]);
         assert_eq!(lengths(0x10), [66]);
         assert_eq!(lengths(0x11), [66]);

@@ -128,6 +128,24 @@ impl fmt::Debug for Index {
     }
 }
 
+/// Which run of a node: equal in all handshakes that it makes with one peer between a start and the next.
+///
+/// Spec: `spec/cryptography.md` section 3.2.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Incarnation(pub [u8; 8]);
+
+impl Incarnation {
+    /// Size on the wire, in bytes.
+    pub const LEN: usize = 8;
+}
+
+// Between two nodes it is as good as a secret.
+impl fmt::Debug for Incarnation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Incarnation(..)")
+    }
+}
+
 /// A fingerprint of a member list: equal lists have equal digests.
 ///
 /// Spec: `spec/membership.md` section 4.

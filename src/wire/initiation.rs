@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::wire::error::DecodeError;
 use crate::wire::header::MAGIC_VERSION;
-use crate::wire::id::{Index, InviteId};
+use crate::wire::id::{Incarnation, Index, InviteId};
 use crate::wire::kind::Kind;
 use crate::wire::name::Name;
 use crate::wire::raw::{self, Bytes, Raw};
@@ -18,9 +18,9 @@ use crate::wire::raw::{self, Bytes, Raw};
 /// | 3 | 1 | zero |
 /// | 4 | 4 | `sender` |
 /// | 8 | 8 | `invite`; zero in mode 0 |
-/// | 16 | 160 | `noise` |
-/// | 176 | 16 | `mac1` |
-/// | 192 | 16 | `mac2` |
+/// | 16 | 168 | `noise` |
+/// | 184 | 16 | `mac1` |
+/// | 200 | 16 | `mac2` |
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Initiation {
     /// Between members, or joining by invite.
@@ -30,7 +30,7 @@ pub struct Initiation {
     /// Which invite; zero bytes between members.
     pub invite: InviteId,
     /// Noise message 1.
-    pub noise: [u8; 160],
+    pub noise: [u8; 168],
     /// Shows that the sender knows the responder's public key.
     pub mac1: [u8; 16],
     /// Shows that the sender got a cookie at its address; zero bytes if it got none.
@@ -46,27 +46,32 @@ pub enum Mode {
     Join,
 }
 
-/// What Noise message 1 carries: 64 bytes.
+/// What Noise message 1 carries: 72 bytes. Spec: `spec/formats.md` section 3.1.
+///
+/// | offset | size | field |
+/// |---|---|---|
+/// | 0 | 8 | `incarnation` |
+/// | 8 | 64 | `name`; zero in mode 0 |
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum InitiationPayload {
-    /// Between members: nothing, written as zero bytes.
-    Member,
-    /// Joining: the name that the joiner wants.
-    Join(Name),
+pub struct InitiationPayload {
+    /// Which run of the initiator this is.
+    pub incarnation: Incarnation,
+    /// The name that a joiner wants; between members there is none.
+    pub name: Option<Name>,
 }
 
 impl Initiation {
     /// Size on the wire, in bytes.
-    pub const LEN: usize = 208;
+    pub const LEN: usize = 216;
 
     /// What the Noise prologue covers: the bytes before Noise message 1 (AUTH-12).
     pub const BEFORE_NOISE: usize = 16;
 
     /// What mac1 covers: the bytes before it.
-    pub const BEFORE_MAC1: usize = 176;
+    pub const BEFORE_MAC1: usize = 184;
 
     /// What mac2 covers: the bytes before it.
-    pub const BEFORE_MAC2: usize = 192;
+    pub const BEFORE_MAC2: usize = 200;
 
     /// The bytes of the wire.
     #[must_use]
@@ -112,28 +117,36 @@ impl Initiation {
 
 impl InitiationPayload {
     /// Size in bytes.
-    pub const LEN: usize = Name::LEN;
+    pub const LEN: usize = Incarnation::LEN + Name::LEN;
 
-    /// The 64 bytes inside Noise message 1.
+    /// The 72 bytes inside Noise message 1.
     #[must_use]
     pub fn to_bytes(&self) -> [u8; Self::LEN] {
-        match self {
-            Self::Member => [0; Self::LEN],
-            Self::Join(name) => name.to_bytes(),
+        let mut bytes = [0; Self::LEN];
+        let (incarnation, name) = bytes.split_at_mut(Incarnation::LEN);
+        incarnation.copy_from_slice(&self.incarnation.0);
+        if let Some(wanted) = self.name {
+            name.copy_from_slice(&wanted.to_bytes());
         }
+        bytes
     }
 
-    /// Reads the 64 bytes inside a Noise message 1 of this mode.
+    /// Reads the 72 bytes inside a Noise message 1 of this mode.
     ///
     /// # Errors
     ///
-    /// [`DecodeError::NotZero`] between members, [`DecodeError::Name`] when joining.
+    /// [`DecodeError::NotZero`] for a name between members, [`DecodeError::Name`] for none when joining.
     pub fn from_bytes(mode: Mode, bytes: &[u8; Self::LEN]) -> Result<Self, DecodeError> {
-        match mode {
-            Mode::Member if bytes.iter().all(|&b| b == 0) => Ok(Self::Member),
-            Mode::Member => Err(DecodeError::NotZero),
-            Mode::Join => Name::from_bytes(bytes).map(Self::Join).ok_or(DecodeError::Name),
-        }
+        let (incarnation, name) = bytes.split_first_chunk().ok_or(DecodeError::Length)?;
+        let name = match mode {
+            Mode::Member if name.iter().all(|&b| b == 0) => None,
+            Mode::Member => return Err(DecodeError::NotZero),
+            Mode::Join => {
+                let name = name.first_chunk().and_then(Name::from_bytes);
+                Some(name.ok_or(DecodeError::Name)?)
+            }
+        };
+        Ok(Self { incarnation: Incarnation(*incarnation), name })
     }
 }
 
@@ -145,7 +158,7 @@ struct RawInitiation {
     zero: u8,
     sender: u32,
     invite: u64,
-    noise: Bytes<160>,
+    noise: Bytes<168>,
     mac1: Bytes<16>,
     mac2: Bytes<16>,
 }
@@ -163,7 +176,7 @@ mod tests {
             mode: Mode::Join,
             sender: Index(0x0102_0304),
             invite: InviteId([5; 8]),
-            noise: [6; 160],
+            noise: [6; 168],
             mac1: [7; 16],
             mac2: [8; 16],
         }
@@ -173,9 +186,9 @@ mod tests {
     fn stands_as_the_spec_says() {
         let bytes = join().to_bytes();
         assert_eq!(bytes[..16], [0xD1, 1, 1, 0, 1, 2, 3, 4, 5, 5, 5, 5, 5, 5, 5, 5]);
-        assert_eq!(bytes[16..176], [6; 160]);
-        assert_eq!(bytes[176..192], [7; 16]);
-        assert_eq!(bytes[192..], [8; 16]);
+        assert_eq!(bytes[16..184], [6; 168]);
+        assert_eq!(bytes[184..200], [7; 16]);
+        assert_eq!(bytes[200..], [8; 16]);
         assert_eq!(Initiation::from_bytes(&bytes), Ok(join()));
     }
 
@@ -194,11 +207,14 @@ mod tests {
     }
 
     #[test]
-    fn the_payload_is_a_name_or_nothing() {
-        let name: Name = "pi".parse().unwrap();
-        assert_eq!(InitiationPayload::from_bytes(Mode::Join, &name.to_bytes()), Ok(InitiationPayload::Join(name)));
-        assert_eq!(InitiationPayload::from_bytes(Mode::Member, &[0; 64]), Ok(InitiationPayload::Member));
-        assert_eq!(InitiationPayload::from_bytes(Mode::Member, &name.to_bytes()), Err(DecodeError::NotZero));
-        assert_eq!(InitiationPayload::from_bytes(Mode::Join, &[0; 64]), Err(DecodeError::Name));
+    fn the_payload_is_a_run_and_a_name_or_nothing() {
+        let incarnation = Incarnation([9; 8]);
+        let joiner = InitiationPayload { incarnation, name: Some("pi".parse().unwrap()) };
+        let member = InitiationPayload { incarnation, name: None };
+        assert_eq!(joiner.to_bytes()[..12], [9, 9, 9, 9, 9, 9, 9, 9, 2, b'p', b'i', 0]);
+        assert_eq!(InitiationPayload::from_bytes(Mode::Join, &joiner.to_bytes()), Ok(joiner));
+        assert_eq!(InitiationPayload::from_bytes(Mode::Member, &member.to_bytes()), Ok(member));
+        assert_eq!(InitiationPayload::from_bytes(Mode::Member, &joiner.to_bytes()), Err(DecodeError::NotZero));
+        assert_eq!(InitiationPayload::from_bytes(Mode::Join, &member.to_bytes()), Err(DecodeError::Name));
     }
 }

@@ -23,6 +23,8 @@ impl Kind {
     pub const PATH_RESPONSE: Self = Self(0x13);
     /// An orderly stop.
     pub const LEAVE: Self = Self(0x14);
+    /// Another machine has the receiver's identity.
+    pub const CONFLICT: Self = Self(0x15);
     /// "Where are these members?"
     pub const LOCATE: Self = Self(0x20);
     /// The answer to a locate.
@@ -50,6 +52,7 @@ impl Kind {
             Self::PATH_CHALLENGE => "PathChallenge",
             Self::PATH_RESPONSE => "PathResponse",
             Self::LEAVE => "Leave",
+            Self::CONFLICT => "Conflict",
             Self::LOCATE => "Locate",
             Self::LOCATED => "Located",
             Self::RENDEZVOUS => "Rendezvous",

@@ -1,6 +1,7 @@
 //! Any tagged message: for tools, fuzzers and tests, and the one list of the types that this version knows.
 
 use crate::wire::body::{Body, Lengths};
+use crate::wire::conflict::Conflict;
 use crate::wire::error::DecodeError;
 use crate::wire::header::Header;
 use crate::wire::heartbeat::{Heartbeat, HeartbeatAck};
@@ -77,6 +78,7 @@ messages! {
     PathChallenge,
     PathResponse,
     Leave,
+    Conflict,
     Locate,
     Located,
     Rendezvous,

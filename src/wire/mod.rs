@@ -2,6 +2,7 @@
 
 pub mod address;
 pub mod body;
+pub mod conflict;
 pub mod cookie_reply;
 pub mod datagram;
 pub mod error;

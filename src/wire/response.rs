@@ -8,7 +8,7 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 use crate::wire::address::{Address, RawAddress};
 use crate::wire::error::DecodeError;
 use crate::wire::header::MAGIC_VERSION;
-use crate::wire::id::{ClusterId, Index};
+use crate::wire::id::{ClusterId, Incarnation, Index};
 use crate::wire::initiation::Mode;
 use crate::wire::kind::Kind;
 use crate::wire::raw::{self, Bytes, Raw};
@@ -20,19 +20,19 @@ use crate::wire::raw::{self, Bytes, Raw};
 /// | 0 | 2 | byte 0 and type |
 /// | 2 | 2 | zero |
 /// | 4 | 4 | `receiver` |
-/// | 8 | 127 | `noise` |
-/// | 135 | 16 | `mac1` |
+/// | 8 | 135 | `noise` |
+/// | 143 | 16 | `mac1` |
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Response {
     /// The initiation's sender index; never 0.
     pub receiver: Index,
     /// Noise message 2.
-    pub noise: [u8; 127],
+    pub noise: [u8; 135],
     /// Shows that the sender knows the initiator's public key.
     pub mac1: [u8; 16],
 }
 
-/// What Noise message 2 carries: 79 bytes, wiped when dropped. Spec: `spec/formats.md` section 3.2.
+/// What Noise message 2 carries: 87 bytes, wiped when dropped. Spec: `spec/formats.md` section 3.2.
 ///
 /// | offset | size | field |
 /// |---|---|---|
@@ -40,8 +40,9 @@ pub struct Response {
 /// | 4 | 1 | `verdict` |
 /// | 5 | 18 | `observed` |
 /// | 23 | 8 | `clock_ms` |
-/// | 31 | 16 | `cluster_id` |
-/// | 47 | 32 | `cluster_key` |
+/// | 31 | 8 | `incarnation` |
+/// | 39 | 16 | `cluster_id` |
+/// | 55 | 32 | `cluster_key` |
 #[derive(Clone, PartialEq, Eq)]
 pub struct ResponsePayload {
     /// By which the responder wants to be addressed; [`Index::NONE`] in a refusal, and only there. It stands here, and
@@ -53,6 +54,8 @@ pub struct ResponsePayload {
     pub observed: Address,
     /// The responder's clock, in milliseconds since 1970-01-01T00:00:00Z.
     pub clock_ms: u64,
+    /// Which run of the responder this is.
+    pub incarnation: Incarnation,
     /// The cluster, for a joiner that is let in; else zero bytes.
     pub cluster_id: ClusterId,
     /// The cluster's key, for a joiner that is let in; else zero bytes.
@@ -74,10 +77,10 @@ pub enum Verdict {
 
 impl Response {
     /// Size on the wire, in bytes.
-    pub const LEN: usize = 151;
+    pub const LEN: usize = 159;
 
     /// What mac1 covers: the bytes before it.
-    pub const BEFORE_MAC1: usize = 135;
+    pub const BEFORE_MAC1: usize = 143;
 
     /// The bytes of the wire.
     #[must_use]
@@ -105,9 +108,9 @@ impl Response {
 
 impl ResponsePayload {
     /// Size in bytes.
-    pub const LEN: usize = 79;
+    pub const LEN: usize = 87;
 
-    /// The 79 bytes inside Noise message 2.
+    /// The 87 bytes inside Noise message 2.
     #[must_use]
     pub fn to_bytes(&self) -> [u8; Self::LEN] {
         raw::to_array(&RawPayload {
@@ -115,12 +118,13 @@ impl ResponsePayload {
             verdict: self.verdict.to_wire(),
             observed: self.observed.into(),
             clock_ms: self.clock_ms,
+            incarnation: Bytes(self.incarnation.0),
             cluster_id: Bytes(self.cluster_id.0),
             cluster_key: Bytes(self.cluster_key),
         })
     }
 
-    /// Reads the 79 bytes inside the Noise message 2 that answers an initiation of this mode.
+    /// Reads the 87 bytes inside the Noise message 2 that answers an initiation of this mode.
     ///
     /// # Errors
     ///
@@ -132,6 +136,7 @@ impl ResponsePayload {
             verdict: Verdict::from_wire(raw.verdict)?,
             observed: raw.observed.required()?,
             clock_ms: raw.clock_ms,
+            incarnation: Incarnation(raw.incarnation.0),
             cluster_id: ClusterId(raw.cluster_id.0),
             cluster_key: raw.cluster_key.0,
         };
@@ -156,6 +161,7 @@ impl fmt::Debug for ResponsePayload {
             .field("verdict", &self.verdict)
             .field("observed", &self.observed)
             .field("clock_ms", &self.clock_ms)
+            .field("incarnation", &self.incarnation)
             .field("cluster_id", &self.cluster_id)
             .finish_non_exhaustive()
     }
@@ -202,7 +208,7 @@ struct RawResponse {
     kind: u8,
     zero: u16,
     receiver: u32,
-    noise: Bytes<127>,
+    noise: Bytes<135>,
     mac1: Bytes<16>,
 }
 
@@ -216,6 +222,7 @@ struct RawPayload {
     verdict: u8,
     observed: RawAddress,
     clock_ms: u64,
+    incarnation: Bytes<{ Incarnation::LEN }>,
     cluster_id: Bytes<{ ClusterId::LEN }>,
     cluster_key: Bytes<32>,
 }
@@ -235,6 +242,7 @@ mod tests {
             verdict,
             observed: Address::FILL,
             clock_ms: 258,
+            incarnation: Incarnation([6; 8]),
             cluster_id: ClusterId([cluster; 16]),
             cluster_key: [cluster; 32],
         }
@@ -242,11 +250,11 @@ mod tests {
 
     #[test]
     fn stands_as_the_spec_says() {
-        let response = Response { receiver: Index(2), noise: [3; 127], mac1: [4; 16] };
+        let response = Response { receiver: Index(2), noise: [3; 135], mac1: [4; 16] };
         let bytes = response.to_bytes();
         assert_eq!(bytes[..8], [0xD1, 2, 0, 0, 0, 0, 0, 2]);
-        assert_eq!(bytes[8..135], [3; 127]);
-        assert_eq!(bytes[135..], [4; 16]);
+        assert_eq!(bytes[8..143], [3; 135]);
+        assert_eq!(bytes[143..], [4; 16]);
         assert_eq!(Response::from_bytes(&bytes), Ok(response));
         let nobody = Response { receiver: Index::NONE, ..response };
         assert_eq!(Response::from_bytes(&nobody.to_bytes()), Err(DecodeError::Index));
@@ -258,7 +266,8 @@ mod tests {
         assert_eq!(bytes[..5], [1, 2, 3, 4, 0]);
         assert_eq!(bytes[5..23], Address::FILL.to_bytes());
         assert_eq!(bytes[23..31], [0, 0, 0, 0, 0, 0, 1, 2]);
-        assert_eq!(bytes[31..], [5; 48]);
+        assert_eq!(bytes[31..39], [6; 8]);
+        assert_eq!(bytes[39..], [5; 48]);
         assert!(ResponsePayload::from_bytes(Mode::Join, &bytes).is_ok());
         assert_eq!(ResponsePayload::from_bytes(Mode::Member, &bytes), Err(DecodeError::NotZero));
         let refused = payload(Verdict::Used, 5).to_bytes();

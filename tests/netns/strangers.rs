@@ -61,7 +61,7 @@ fn garbage_and_replays_get_no_answer() {
     let answers = said["answers"].as_array().expect("a list of answers");
     assert!(answers.len() <= initiations.len(), "{said}");
     for answer in answers.iter().filter_map(Value::as_str) {
-        assert!(answer.len() <= 2 * 208, "an initiation was answered by more than it weighs: {answer}");
+        assert!(answer.len() <= 2 * 216, "an initiation was answered by more than it weighs: {answer}");
     }
     thread::sleep(Duration::from_secs(5));
     assert_eq!(cluster.flaw(), None, "after the replayed initiations");

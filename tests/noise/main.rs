@@ -19,7 +19,7 @@ use dddns::wire::body::Body;
 use dddns::wire::datagram::Datagram;
 use dddns::wire::header::Header;
 use dddns::wire::heartbeat::{Heartbeat, HeartbeatAck};
-use dddns::wire::id::{ClusterId, Digest, Index, InviteId, NodeId};
+use dddns::wire::id::{ClusterId, Digest, Incarnation, Index, InviteId, NodeId};
 use dddns::wire::initiation::{Initiation, Mode};
 use dddns::wire::members_request::MembersRequest;
 use dddns::wire::response::{Response, ResponsePayload, Verdict};
@@ -30,6 +30,8 @@ const RECORD: &str = "DDDNS_RECORD";
 
 const INITIATOR_INDEX: Index = Index(0x0A0B_0C0D);
 const RESPONDER_INDEX: Index = Index(0x1A1B_1C1D);
+const INITIATOR_RUN: Incarnation = Incarnation([0xC0, 0xC1, 0xC2, 0xC3, 0xC4, 0xC5, 0xC6, 0xC7]);
+const RESPONDER_RUN: Incarnation = Incarnation([0xD0, 0xD1, 0xD2, 0xD3, 0xD4, 0xD5, 0xD6, 0xD7]);
 const CLOCK_MS: u64 = 1_793_000_012_345;
 
 #[test]
@@ -79,8 +81,9 @@ fn record(mode: Mode) -> Value {
     let mut initiators = Drbg::new(bytes(0x70));
     let mut responders = Drbg::new(bytes(0x80));
     let (initiator_ephemeral, responder_ephemeral) = (initiators.clone().array(), responders.clone().array());
-    let mut started = Initiator::start(&initiator, &responder.public_key(), purpose, INITIATOR_INDEX, &mut initiators)
-        .expect("a handshake");
+    let mut started =
+        Initiator::start(&initiator, &responder.public_key(), purpose, INITIATOR_RUN, INITIATOR_INDEX, &mut initiators)
+            .expect("a handshake");
     let received = Received::read(&responder, prologue, &initiation(started.datagram()), &mut responders).expect("it");
     let told = mode == Mode::Join;
     let payload = ResponsePayload {
@@ -88,6 +91,7 @@ fn record(mode: Mode) -> Value {
         verdict: Verdict::Accepted,
         observed,
         clock_ms: CLOCK_MS,
+        incarnation: RESPONDER_RUN,
         cluster_id: if told { cluster.id } else { ClusterId([0; 16]) },
         cluster_key: if told { cluster.key.0 } else { [0; 32] },
     };
@@ -112,6 +116,8 @@ fn record(mode: Mode) -> Value {
         "name": name.as_str(),
         "initiator_index": INITIATOR_INDEX.0,
         "responder_index": RESPONDER_INDEX.0,
+        "initiator_incarnation": hex(&INITIATOR_RUN.0),
+        "responder_incarnation": hex(&RESPONDER_RUN.0),
         "observed": hex(&observed.to_bytes()),
         "clock_ms": CLOCK_MS,
         "initiation": hex(started.datagram()),

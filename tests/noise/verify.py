@@ -100,6 +100,7 @@ def handshake(record, public):
         prologue = b"dddns/1 member" + record["cluster_id"]
         psk = record["cluster_key"]
         payload1, invite, told = bytes(64), bytes(8), bytes(48)
+    payload1 = record["initiator_incarnation"] + payload1
     initiation = struct.pack(">BBBBI", 0xD1, 1, record["join"], 0, record["initiator_index"]) + invite
     prologue += initiation
     ours = noise(record, True, prologue, psk, public)
@@ -112,7 +113,7 @@ def handshake(record, public):
     same("the initiator's key", public["initiator"], read_static(theirs, message, payload1))
 
     payload2 = struct.pack(">IB", record["responder_index"], 0) + record["observed"]
-    payload2 += struct.pack(">Q", record["clock_ms"]) + told
+    payload2 += struct.pack(">Q", record["clock_ms"]) + record["responder_incarnation"] + told
     message = bytes(theirs.write_message(payload2))
     response = struct.pack(">BBHI", 0xD1, 2, 0, record["initiator_index"]) + message
     response += mac1(public["initiator"], response)
@@ -150,8 +151,8 @@ def tagged(record, keys, one):
 def cookie(record, public):
     given = {key: bytes.fromhex(value) for key, value in record["cookie"].items()}
     made = hmac_sha256(given["secret"], record["observed"])[:16]
-    covered = record["initiation"][:192]
-    key = hmac_sha256(sha256(b"dddns/1 cookie", public["responder"]), given["nonce"], covered[176:])
+    covered = record["initiation"][:200]
+    key = hmac_sha256(sha256(b"dddns/1 cookie", public["responder"]), given["nonce"], covered[184:])
     reply = struct.pack(">BBHI", 0xD1, 3, 0, record["initiator_index"]) + given["nonce"]
     reply += ChaCha20Poly1305(key).encrypt(bytes(12), made, b"")
     same("the cookie reply", given["reply"], reply)

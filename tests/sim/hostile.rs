@@ -14,7 +14,7 @@ use dddns::sim::adversary::{Adversary, Interference};
 use dddns::sim::dice::Dice;
 use dddns::sim::world::{Flight, World};
 use dddns::wire::address::Address;
-use dddns::wire::id::{ClusterId, Index};
+use dddns::wire::id::{ClusterId, Incarnation, Index};
 use dddns::wire::kind::Kind;
 
 use crate::cluster::{TODAY, away, config, formed, found, happened, home, join, kind, place};
@@ -264,7 +264,8 @@ fn knock(world: &World) -> Vec<u8> {
     let stranger = Identity::from_secret([5; 32]);
     let responder = world.identity(0).public_key();
     let mut drbg = Drbg::new([6; 32]);
-    let initiator = Initiator::start(&stranger, &responder, Purpose::Member(&nobody), Index(9), &mut drbg);
+    let initiator =
+        Initiator::start(&stranger, &responder, Purpose::Member(&nobody), Incarnation([0; 8]), Index(9), &mut drbg);
     initiator.unwrap().datagram().to_vec()
 }
 

@@ -9,9 +9,10 @@ use dddns::node::event::Event;
 use dddns::sim::world::{Flight, HostId, World};
 use dddns::wire::address::Address;
 use dddns::wire::body::Body;
+use dddns::wire::conflict::Conflict;
 use dddns::wire::datagram::Datagram;
 use dddns::wire::heartbeat::Heartbeat;
-use dddns::wire::id::{Digest, Index, NodeId};
+use dddns::wire::id::{Digest, Incarnation, Index, NodeId};
 use dddns::wire::leave::Leave;
 use dddns::wire::list::List;
 use dddns::wire::located::{Located, LocatedEntry, Source};
@@ -39,9 +40,9 @@ impl Liar {
         let mut drbg = Drbg::new(world.dice.seed());
         let (identity, responder) = (world.identity(host).clone(), world.identity(victim).public_key());
         let cluster = secrets();
-        let index = Index(0x0BAD_0BAD);
+        let (incarnation, index) = (Incarnation([0xBA; 8]), Index(0x0BAD_0BAD));
         let mut initiator =
-            Initiator::start(&identity, &responder, Purpose::Member(&cluster), index, &mut drbg).unwrap();
+            Initiator::start(&identity, &responder, Purpose::Member(&cluster), incarnation, index, &mut drbg).unwrap();
         world.tap();
         world.inject(Flight { from, to, datagram: initiator.datagram().to_vec() });
         world.run_for(Duration::from_millis(50));
@@ -58,6 +59,8 @@ impl Liar {
         let session = Session::new(keys, index, payload.sender, payload.clock_ms, epoch);
         let mut liar = Self { session, from, to, epoch, began: world.now() };
         liar.reflect(world, to);
+        // The victim asks the machine whose keys these are whether it is still there.
+        world.run_for(Duration::from_millis(1500));
         liar
     }
 
@@ -204,6 +207,19 @@ fn a_member_says_goodbye_for_itself_only() {
     world.run_for(Duration::from_secs(30));
     assert!(world.knows(0, 1) && world.knows(0, 2));
     assert_eq!(world.peer(0, 3).unwrap().state.as_str(), "left");
+}
+
+#[test]
+fn a_member_turns_others_away_from_itself_only() {
+    let mut world = formed(9, 4);
+    let mut liar = Liar::take_over(&mut world, 3, 0);
+    for _ in 0..10 {
+        liar.say(&mut world, &Conflict);
+        world.run_for(Duration::from_secs(6));
+    }
+    assert_eq!(world.peer(0, 3).unwrap().state.as_str(), "conflict");
+    assert_eq!(happened(&world, 0, |event| matches!(event, Event::NodeConflict { .. })), 1);
+    assert!([1, 2].iter().all(|&host| world.knows(0, host) && world.knows(host, 0)));
 }
 
 #[test]

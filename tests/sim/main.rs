@@ -7,6 +7,7 @@
     reason = "clippy allows them in test functions and not in what test functions share"
 )]
 
+mod clones;
 mod cluster;
 mod handshakes;
 mod healing;

@@ -14,7 +14,7 @@ use crate::auth::noise::Noise;
 use crate::config::Cluster;
 use crate::wire::cookie_reply::CookieReply;
 use crate::wire::error::DecodeError;
-use crate::wire::id::{ClusterId, Index, InviteId, PublicKey};
+use crate::wire::id::{ClusterId, Incarnation, Index, InviteId, PublicKey};
 use crate::wire::initiation::{Initiation, InitiationPayload, Mode};
 use crate::wire::name::Name;
 use crate::wire::response::{Response, ResponsePayload};
@@ -82,8 +82,8 @@ pub enum HandshakeError {
 }
 
 impl Initiator {
-    /// Begins a handshake. Takes 32 bytes from `drbg`: the ephemeral secret key. `sender` is the index by which the
-    /// responder is to address this end; not 0.
+    /// Begins a handshake. Takes 32 bytes from `drbg`: the ephemeral secret key. `incarnation` tells the responder which
+    /// run of this end it is; `sender` is the index by which the responder is to address this end; not 0.
     ///
     /// # Errors
     ///
@@ -92,27 +92,24 @@ impl Initiator {
         identity: &Identity,
         responder: &PublicKey,
         purpose: Purpose<'_>,
+        incarnation: Incarnation,
         sender: Index,
         drbg: &mut Drbg,
     ) -> Result<Self, HandshakeError> {
         if sender == Index::NONE {
             return Err(HandshakeError::Index);
         }
-        let (prologue, psk, payload) = match purpose {
-            Purpose::Member(cluster) => {
-                (Prologue::Member(&cluster.id), Zeroizing::new(cluster.key.0), InitiationPayload::Member)
-            }
-            Purpose::Join { token, name } => {
-                (Prologue::Join(token.id()), Zeroizing::new(token.psk_hash()), InitiationPayload::Join(name))
-            }
+        let (prologue, psk, name) = match purpose {
+            Purpose::Member(cluster) => (Prologue::Member(&cluster.id), Zeroizing::new(cluster.key.0), None),
+            Purpose::Join { token, name } => (Prologue::Join(token.id()), Zeroizing::new(token.psk_hash()), Some(name)),
         };
         let (mode, invite) = match prologue {
             Prologue::Member(_) => (Mode::Member, InviteId([0; 8])),
             Prologue::Join(invite) => (Mode::Join, invite),
         };
-        let mut initiation = Initiation { mode, sender, invite, noise: [0; 160], mac1: [0; 16], mac2: [0; 16] };
+        let mut initiation = Initiation { mode, sender, invite, noise: [0; 168], mac1: [0; 16], mac2: [0; 16] };
         let mut noise = Noise::initiator(identity, responder, &prologue.to_bytes(&initiation), &psk, drbg.array())?;
-        initiation.noise = noise.write(&payload.to_bytes())?;
+        initiation.noise = noise.write(&InitiationPayload { incarnation, name }.to_bytes())?;
         initiation.mac1 = Mac1Key::of(responder).mac1(&initiation);
         Ok(Self { noise, responder: *responder, initiation, datagram: initiation.to_bytes() })
     }
@@ -202,10 +199,13 @@ impl Received {
     /// The name that a joiner wants; `None` between members.
     #[must_use]
     pub fn name(&self) -> Option<Name> {
-        match self.payload {
-            InitiationPayload::Member => None,
-            InitiationPayload::Join(name) => Some(name),
-        }
+        self.payload.name
+    }
+
+    /// Which run of the initiator this is, by its own word.
+    #[must_use]
+    pub fn incarnation(&self) -> Incarnation {
+        self.payload.incarnation
     }
 
     /// Answers. `psk` is the cluster key between members, the invite's hash when joining. The keys of a refusal serve

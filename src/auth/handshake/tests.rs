@@ -37,7 +37,7 @@ impl Scene {
             Mode::Join => Purpose::Join { token: &self.token, name: name() },
         };
         let responder = self.responder.public_key();
-        Initiator::start(&self.initiator, &responder, purpose, sender, &mut self.drbg).unwrap()
+        Initiator::start(&self.initiator, &responder, purpose, Incarnation([11; 8]), sender, &mut self.drbg).unwrap()
     }
 
     fn prologue(&self, mode: Mode) -> Prologue<'_> {
@@ -80,6 +80,7 @@ fn payload(mode: Mode) -> ResponsePayload {
         verdict: Verdict::Accepted,
         observed: address(),
         clock_ms: 1_700_000_000_000,
+        incarnation: Incarnation([12; 8]),
         cluster_id: ClusterId([told; 16]),
         cluster_key: [told; 32],
     }
@@ -297,7 +298,14 @@ fn keys_of_small_order_end_the_handshake() {
         one
     }] {
         let purpose = Purpose::Member(&scene.cluster);
-        let started = Initiator::start(&scene.initiator, &PublicKey(point), purpose, Index(1), &mut scene.drbg);
+        let started = Initiator::start(
+            &scene.initiator,
+            &PublicKey(point),
+            purpose,
+            Incarnation([0; 8]),
+            Index(1),
+            &mut scene.drbg,
+        );
         assert_eq!(started.err(), Some(HandshakeError::ZeroDh));
 
         let mut initiation = sent(&scene.start(Mode::Member));

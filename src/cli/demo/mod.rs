@@ -249,6 +249,7 @@ impl<'a> Demo<'a> {
             | Event::PeerSuspect { .. }
             | Event::PeerLeft { .. }
             | Event::PeerConflict { .. }
+            | Event::NodeConflict { .. }
             | Event::MemberAdded { .. }
             | Event::MemberRemoved { .. }
             | Event::Orphan

@@ -8,7 +8,7 @@ use crate::auth::session::Session;
 use crate::node::budget::Budget;
 use crate::node::reflection::Group;
 use crate::wire::address::Address;
-use crate::wire::id::{Index, InviteId, PublicKey};
+use crate::wire::id::{Incarnation, Index, InviteId, PublicKey};
 use crate::wire::initiation::Initiation;
 use crate::wire::name::Name;
 use crate::wire::response::Response;
@@ -53,6 +53,8 @@ pub(crate) struct Responder {
 pub(crate) struct Pending {
     pub(crate) session: Box<Session>,
     pub(crate) peer: PublicKey,
+    /// Which run of the peer, by its own word.
+    pub(crate) incarnation: Incarnation,
     /// Where the response went: who confirms has received there.
     pub(crate) address: Address,
     pub(crate) created: Instant,

@@ -6,7 +6,7 @@ use crate::auth::handshake::{Initiator, Prologue, Purpose, Received};
 use crate::auth::identity::Identity;
 use crate::config::{Cluster, ClusterKey};
 use crate::wire::datagram::Datagram;
-use crate::wire::id::ClusterId;
+use crate::wire::id::{ClusterId, Incarnation};
 use crate::wire::initiation::Mode;
 use crate::wire::response::{ResponsePayload, Verdict};
 
@@ -40,7 +40,15 @@ impl Bench {
         self.index += 1;
         let identity = Identity::from_secret([peer; 32]);
         let purpose = Purpose::Member(&self.cluster);
-        Initiator::start(&identity, &self.own.public_key(), purpose, Index(self.index), &mut self.drbg).unwrap()
+        Initiator::start(
+            &identity,
+            &self.own.public_key(),
+            purpose,
+            Incarnation([1; 8]),
+            Index(self.index),
+            &mut self.drbg,
+        )
+        .unwrap()
     }
 
     fn initiation(initiator: &Initiator) -> Initiation {
@@ -62,6 +70,7 @@ impl Bench {
             verdict: Verdict::Accepted,
             observed: at(9),
             clock_ms: 0,
+            incarnation: Incarnation([2; 8]),
             cluster_id: ClusterId([0; 16]),
             cluster_key: [0; 32],
         };
@@ -70,6 +79,7 @@ impl Bench {
         Pending {
             session: Box::new(session),
             peer,
+            incarnation: Incarnation([1; 8]),
             address: at(9),
             created: now,
             admission: None,
