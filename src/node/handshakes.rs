@@ -210,13 +210,17 @@ impl Node {
 
     /// The initiator's first valid tagged datagram: only now the session lives, and only now an invite is burned.
     pub(super) fn confirm(&mut self, now: Instant, index: Index) -> Result<Slot, Discard> {
+        let pending = self.responder.get(index).ok_or(Discard::UnknownIndex)?;
+        let id = NodeId::from(&pending.peer);
+        let open = |invite| self.members.has_room() && self.invites.is_open(invite);
+        // Of two that race with one invite the second one is refused, which changes nothing.
+        if !self.members.contains(id) && !pending.admission.is_some_and(|(invite, _)| open(invite)) {
+            return Err(Discard::NotAMember);
+        }
         let pending = self.responder.take(index).ok_or(Discard::UnknownIndex)?;
         self.links.release(index);
-        let id = NodeId::from(&pending.peer);
         if let Some((invite, name)) = pending.admission.filter(|_| !self.members.contains(id)) {
-            if !self.members.has_room() || !self.invites.burn(invite) {
-                return Err(Discard::NotAMember);
-            }
+            self.invites.burn(invite);
             let record = MemberRecord {
                 public_key: pending.peer,
                 admitted_by: self.id,
@@ -229,9 +233,6 @@ impl Node {
             let mut records = List::new();
             let _ = records.push(record);
             self.push(now, None, &Page { more: false, records });
-        }
-        if !self.members.contains(id) {
-            return Err(Discard::NotAMember);
         }
         self.add_link(now, pending.peer);
         let slot = self.links.slot(id).ok_or(Discard::NotAMember)?;

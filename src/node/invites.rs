@@ -29,6 +29,12 @@ impl Invites {
         self.invites.values().cloned().collect()
     }
 
+    /// How many there are.
+    #[cfg(feature = "sim")]
+    pub(crate) fn len(&self) -> usize {
+        self.invites.len()
+    }
+
     /// Adds an invite. `false` if there is no room: only invites that serve nobody any more make room.
     pub(crate) fn add(&mut self, invite: SavedInvite, unix: u64) -> bool {
         self.invites.retain(|_, known| unix < known.expiry.saturating_add(MEMORY));
@@ -55,14 +61,15 @@ impl Invites {
         Some((invite, verdict))
     }
 
-    /// Burns an invite. `false` if it was burned before: of two that race, the second one loses.
-    pub(crate) fn burn(&mut self, id: InviteId) -> bool {
-        match self.invites.get_mut(&id) {
-            Some(invite) if !invite.used => {
-                invite.used = true;
-                true
-            }
-            _ => false,
+    /// Whether an invite has let nobody in so far. Its expiry was judged when its handshake was answered.
+    pub(crate) fn is_open(&self, id: InviteId) -> bool {
+        self.invites.get(&id).is_some_and(|invite| !invite.used)
+    }
+
+    /// Burns an invite.
+    pub(crate) fn burn(&mut self, id: InviteId) {
+        if let Some(invite) = self.invites.get_mut(&id) {
+            invite.used = true;
         }
     }
 }
@@ -85,8 +92,9 @@ mod tests {
         assert!(invites.add(invite(1, 100), 0));
         assert_eq!(verdict(&invites, 1, 99), Some(Verdict::Accepted));
         assert_eq!(verdict(&invites, 1, 100), Some(Verdict::Expired));
-        assert!(invites.burn(InviteId([1; 8])));
-        assert!(!invites.burn(InviteId([1; 8])));
+        assert!(invites.is_open(InviteId([1; 8])));
+        invites.burn(InviteId([1; 8]));
+        assert!(!invites.is_open(InviteId([1; 8])) && !invites.is_open(InviteId([2; 8])));
         assert_eq!(verdict(&invites, 1, 99), Some(Verdict::Used));
         assert_eq!(verdict(&invites, 2, 99), None);
     }
@@ -98,7 +106,7 @@ mod tests {
             assert!(invites.add(invite(id, 100), 0));
         }
         assert!(!invites.add(invite(64, 100), 0));
-        assert!(invites.burn(InviteId([7; 8])));
+        invites.burn(InviteId([7; 8]));
         assert!(invites.add(invite(64, 100), 0));
         assert_eq!(verdict(&invites, 7, 0), None);
         assert_eq!(verdict(&invites, 8, 0), Some(Verdict::Accepted));

@@ -167,6 +167,12 @@ impl Node {
 }
 
 impl Joining {
+    /// The member that made the invite.
+    #[cfg(feature = "sim")]
+    pub(crate) fn inviter(&self) -> NodeId {
+        NodeId::from(&self.token.inviter())
+    }
+
     fn new(token: Token, now: Instant) -> Self {
         Self { token, initiator: None, cookie: None, began: now, accepted: false }
     }

@@ -86,6 +86,18 @@ impl Links {
         self.slots.iter().enumerate().filter_map(|(place, link)| Some((Slot(place + 1), link.as_ref()?)))
     }
 
+    /// How many links there are.
+    #[cfg(feature = "sim")]
+    pub(crate) fn len(&self) -> usize {
+        self.by_id.len()
+    }
+
+    /// How many session indices are in use.
+    #[cfg(feature = "sim")]
+    pub(crate) fn indices(&self) -> usize {
+        self.by_index.len()
+    }
+
     /// The slots in use.
     pub(crate) fn slots(&self) -> Vec<Slot> {
         self.iter().map(|(slot, _)| slot).collect()

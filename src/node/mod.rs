@@ -17,7 +17,7 @@ mod handshakes;
 mod heartbeats;
 mod history;
 #[cfg(feature = "sim")]
-mod inspect;
+pub(crate) mod inspect;
 mod invites;
 mod jitter;
 mod joining;

@@ -45,6 +45,12 @@ impl Subscriptions {
         self.until.iter().filter_map(live).collect()
     }
 
+    /// How many there are, those that are over included.
+    #[cfg(feature = "sim")]
+    pub(crate) fn len(&self) -> usize {
+        self.until.len()
+    }
+
     /// Forgets a node that is no member any more.
     pub(crate) fn forget(&mut self, id: NodeId) {
         self.until.retain(|(wanted, asker), _| *wanted != id && *asker != id);

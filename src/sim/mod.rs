@@ -5,7 +5,14 @@
 
 pub mod adversary;
 mod agenda;
+pub mod clock;
 pub mod dice;
+pub mod host;
+mod laws;
+pub mod loss;
+pub mod nat;
 pub mod network;
+pub mod places;
+mod trace;
 pub mod view;
 pub mod world;

@@ -5,9 +5,7 @@
 use std::time::Duration;
 
 use crate::auth::identity::Identity;
-use crate::config::{Cluster, Config};
 use crate::node::event::Event;
-use crate::node::saved::Saved;
 use crate::node::status::{PeerState, PeerStatus, Status};
 use crate::sim::world::{HostId, Traffic, World};
 use crate::wire::address::Address;
@@ -29,28 +27,13 @@ impl World {
     /// A host's node ID.
     #[must_use]
     pub fn id(&self, host: HostId) -> NodeId {
-        self.hosts[host].identity.node_id()
+        self.hosts[host].id
     }
 
     /// A host's present addresses.
     #[must_use]
     pub fn addresses(&self, host: HostId) -> &[Address] {
         &self.hosts[host].addresses
-    }
-
-    /// What a host's disk holds; to be changed while the host is switched off.
-    pub fn disk(&mut self, host: HostId) -> &mut Saved {
-        &mut self.hosts[host].disk
-    }
-
-    /// A host's configuration, for its next start.
-    pub fn config(&mut self, host: HostId) -> &mut Config {
-        &mut self.hosts[host].config
-    }
-
-    /// Gives a host the secrets of a cluster, for its next start.
-    pub fn set_cluster(&mut self, host: HostId, cluster: Cluster) {
-        self.hosts[host].cluster = Some(cluster);
     }
 
     /// What a host's node, which must run, knows.
@@ -71,7 +54,7 @@ impl World {
     pub fn knows(&self, host: HostId, other: HostId) -> bool {
         let found = self.hosts[host].node.as_ref().and_then(|node| node.peer_place(self.id(other)));
         found.is_some_and(|(state, address)| {
-            state == PeerState::Up && address.is_some_and(|at| self.addresses(other).contains(&at))
+            state == PeerState::Up && address.is_some_and(|at| self.leads(host, self.hosts[host].truth(at), other))
         })
     }
 
@@ -95,7 +78,13 @@ impl World {
     #[must_use]
     pub fn knows_itself(&self, host: HostId) -> bool {
         let node = self.hosts[host].node.as_ref();
-        node.is_some_and(|node| node.own_places().iter().any(|own| self.addresses(host).contains(own)))
+        node.is_some_and(|node| node.own_places().iter().any(|&own| self.leads(host, own, host)))
+    }
+
+    /// Whether an address, as somebody understands it who is where `host` is, leads to `other`.
+    #[must_use]
+    pub fn leads(&self, host: HostId, address: Address, other: HostId) -> bool {
+        self.places.holder(self.hosts[host].segment, address) == Some(other)
     }
 
     /// What a host's node has told its owner, and when.

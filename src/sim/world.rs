@@ -1,23 +1,27 @@
 //! The world: hosts with nodes on them, the datagrams under way, and the time.
+
 #![expect(clippy::indexing_slicing, reason = "a host ID that add_host did not give is a defect of the scenario")]
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
-use crate::auth::identity::Identity;
-use crate::config::{Cluster, Config};
 use crate::node::Node;
 use crate::node::event::Event;
 use crate::node::outbox::Output;
-use crate::node::saved::{Revision, Saved};
 use crate::sim::adversary::Adversary;
 use crate::sim::agenda::Agenda;
 use crate::sim::dice::Dice;
+use crate::sim::host::Host;
+use crate::sim::laws::{self, Broken, Cause, Laws, Origin, Sent, Verdict};
+use crate::sim::nat::{Behaviour, Nat};
 use crate::sim::network::Network;
+use crate::sim::places::{NatId, Places, Segment};
+use crate::sim::trace::{Happening, Trace};
 use crate::wire::address::Address;
+use crate::wire::kind::Kind;
 
 /// More steps without time going on than any honest node causes: somebody loops.
 const STEPS_MAX: u32 = 100_000;
@@ -31,44 +35,26 @@ pub struct World {
     pub network: Network,
     /// Chance, for scenarios that need some.
     pub dice: Dice,
+    seed: u64,
     /// Where virtual time began. Only differences from it are ever seen.
     epoch: Instant,
     pub(super) now: Duration,
     pub(super) hosts: Vec<Host>,
-    /// Which host has an address.
-    routes: BTreeMap<Address, HostId>,
+    pub(super) places: Places,
     /// Datagrams under way, by time of arrival and order of sending.
-    flying: BTreeMap<(Duration, u64), Flight>,
+    flying: BTreeMap<(Duration, u64), Parcel>,
     sent: u64,
     /// Every datagram that was handed to the network, if that is wanted.
-    pub(super) wiretap: Option<Vec<Flight>>,
+    wiretap: Option<Vec<Flight>>,
     adversary: Option<Adversary>,
     /// When each host that is awake wants to be woken.
     agenda: Agenda,
     /// Two hosts of which the one did not know the other when the world was last asked whether it is whole.
     pub(super) apart: Cell<(HostId, HostId)>,
-}
-
-/// A machine that a node runs on.
-pub(super) struct Host {
-    pub(super) node: Option<Node>,
-    pub(super) identity: Identity,
-    pub(super) config: Config,
-    pub(super) addresses: Vec<Address>,
-    /// What the machine's disk holds.
-    pub(super) disk: Saved,
-    /// Which version of what its node wants to be stored that is.
-    stored: Revision,
-    /// The cluster that the disk holds.
-    pub(super) cluster: Option<Cluster>,
-    /// The wall clock when the world began, since 1970.
-    clock: Duration,
-    /// Since when the machine sleeps.
-    asleep: Option<Duration>,
-    /// How far its monotonic clock is behind the world's: the time for which it stood still.
-    lag: Duration,
-    pub(super) events: Vec<(Duration, Event)>,
-    pub(super) traffic: Traffic,
+    pub(super) laws: Laws,
+    pub(super) trace: Trace,
+    /// Room for what a node wants to be sent, kept between steps.
+    outgoing: Vec<(Address, Vec<u8>)>,
 }
 
 /// What a host has sent and received.
@@ -95,6 +81,15 @@ pub struct Flight {
     pub datagram: Vec<u8>,
 }
 
+/// A datagram under way.
+struct Parcel {
+    /// In which network.
+    segment: Segment,
+    flight: Flight,
+    /// Whose node sent it; `None` if it comes from somebody else.
+    origin: Option<Origin>,
+}
+
 impl World {
     /// An empty world.
     #[must_use]
@@ -103,110 +98,42 @@ impl World {
         Self {
             network: Network::default(),
             dice: Dice::new(seed),
+            seed,
             epoch: Instant::now(),
             now: Duration::ZERO,
             hosts: Vec::new(),
-            routes: BTreeMap::new(),
+            places: Places::default(),
             flying: BTreeMap::new(),
             sent: 0,
             wiretap: None,
             adversary: None,
             agenda: Agenda::default(),
             apart: Cell::default(),
+            laws: Laws::default(),
+            trace: Trace::default(),
+            outgoing: Vec::new(),
         }
     }
 
-    /// Adds a host, switched off. Its wall clock says `clock` (since 1970) when the world begins.
-    pub fn add_host(&mut self, config: Config, addresses: &[Address], clock: Duration) -> HostId {
-        let identity = Identity::from_secret(self.dice.seed());
-        self.hosts.push(Host {
-            node: None,
-            identity,
-            cluster: config.cluster.clone(),
-            config,
-            addresses: Vec::new(),
-            disk: Saved::default(),
-            stored: Revision::default(),
-            clock,
-            asleep: None,
-            lag: Duration::ZERO,
-            events: Vec::new(),
-            traffic: Traffic::default(),
-        });
-        let host = self.hosts.len() - 1;
-        self.move_to(host, addresses);
-        host
+    /// Puts up a translator with this address outside: on the Internet, or behind another one.
+    pub fn add_nat(&mut self, behaviour: Behaviour, ip: Ipv4Addr, outside: Option<NatId>) -> NatId {
+        let nat = Nat::new(behaviour, ip, Dice::new(self.dice.roll()));
+        self.places.add_nat(nat, outside.map_or(Segment::Internet, Segment::Behind))
     }
 
-    /// Adds a host, switched off, whose disk is a copy of another one's as it is now: key, cluster and all.
-    pub fn add_clone(&mut self, of: HostId, addresses: &[Address], clock: Duration) -> HostId {
-        let host = self.add_host(self.hosts[of].config.clone(), addresses, clock);
-        let original = &self.hosts[of];
-        let (identity, cluster) = (original.identity.clone(), original.cluster.clone());
-        let (disk, stored) = (original.disk.clone(), original.stored);
-        let machine = &mut self.hosts[host];
-        (machine.identity, machine.cluster, machine.disk, machine.stored) = (identity, cluster, disk, stored);
-        host
+    /// A translator.
+    pub fn nat(&mut self, id: NatId) -> &mut Nat {
+        self.places.nat(id).expect("add_nat gave the ID")
     }
 
-    /// Switches a host on: its node starts with what the disk holds.
-    pub fn start(&mut self, host: HostId) {
-        let seed = self.dice.seed();
-        let (now, unix) = (self.instant(host), self.hosts[host].clock.saturating_add(self.now));
-        let machine = &mut self.hosts[host];
-        let config = Config { cluster: machine.cluster.clone(), ..machine.config.clone() };
-        let node = Node::new(config, machine.identity.clone(), machine.disk.clone(), seed, now, unix);
-        machine.disk = node.saved();
-        machine.stored = node.revision();
-        machine.node = Some(node);
-        self.drain(host);
+    /// Gives a translator another address outside, as a provider does that hands out a new lease.
+    pub fn move_nat(&mut self, id: NatId, ip: Ipv4Addr) {
+        self.places.move_nat(id, ip);
     }
 
-    /// Switches a host off without notice. Its disk keeps what was stored last.
-    pub fn kill(&mut self, host: HostId) {
-        self.hosts[host].node = None;
-        self.plan(host);
-    }
-
-    /// Loses what the disk of a host that is switched off holds, but for the node's key.
-    pub fn erase(&mut self, host: HostId) {
-        self.hosts[host].disk = Saved::default();
-        self.hosts[host].cluster = None;
-    }
-
-    /// Stops a node in order: it says goodbye.
-    pub fn stop(&mut self, host: HostId) {
-        self.command(host, Node::shutdown);
-        self.kill(host);
-    }
-
-    /// Sends a machine to sleep: its node does nothing, and what is sent to it is lost.
-    pub fn sleep(&mut self, host: HostId) {
-        self.hosts[host].asleep = Some(self.now);
-        self.plan(host);
-    }
-
-    /// Wakes a machine. On some systems the monotonic clock has gone on in the meantime, on others it has not.
-    pub fn wake(&mut self, host: HostId, clock_went_on: bool) {
-        let Some(since) = self.hosts[host].asleep.take() else { return };
-        if !clock_went_on {
-            self.hosts[host].lag += self.now - since;
-        }
-        self.plan(host);
-    }
-
-    /// Lets an adversary see, and interfere with, every datagram from now on; `None` sends it away.
+    /// Lets an adversary see, and interfere with, every datagram on the Internet from now on; `None` sends it away.
     pub fn set_adversary(&mut self, adversary: Option<Adversary>) {
         self.adversary = adversary;
-    }
-
-    /// Gives a host new addresses in place of its old ones, which nobody has from now on.
-    pub fn move_to(&mut self, host: HostId, addresses: &[Address]) {
-        self.routes.retain(|_, owner| *owner != host);
-        for &address in addresses {
-            self.routes.insert(address, host);
-        }
-        self.hosts[host].addresses = addresses.to_vec();
     }
 
     /// Calls a command of a host's node, which must run, and does what follows from it.
@@ -214,32 +141,13 @@ impl World {
         let now = self.instant(host);
         let node = self.hosts[host].node.as_mut().expect("the host is switched on");
         let result = command(node, now);
-        self.drain(host);
+        self.drain(host, Cause::Command);
         result
     }
 
-    /// Puts a datagram on the network, as anybody can who writes any source address.
+    /// Puts a datagram on the Internet, as anybody can who writes any source address.
     pub fn inject(&mut self, flight: Flight) {
-        if let Some(adversary) = &mut self.adversary {
-            let interference = adversary(self.now, &flight);
-            for (delay, sent) in interference.sends {
-                self.fly(delay, sent);
-            }
-            if interference.drop {
-                return;
-            }
-        }
-        let Some((first, second)) = self.network.carry(&mut self.dice, flight.from, flight.to) else { return };
-        if let Some(delay) = second {
-            self.fly(delay, flight.clone());
-        }
-        self.fly(first, flight);
-    }
-
-    /// Sends a datagram on its way; nothing happens to it any more.
-    fn fly(&mut self, delay: Duration, flight: Flight) {
-        self.sent += 1;
-        self.flying.insert((self.now + delay, self.sent), flight);
+        self.hand_over(Parcel { segment: Segment::Internet, flight, origin: None });
     }
 
     /// Keeps a copy of every datagram from now on.
@@ -262,6 +170,12 @@ impl World {
     pub fn run_until(&mut self, limit: Duration, done: impl Fn(&Self) -> bool) -> Option<Duration> {
         let start = self.now;
         self.run(start + limit, done).then(|| self.now - start)
+    }
+
+    /// What happened lately, and how to see it again.
+    #[must_use]
+    pub fn report(&self) -> String {
+        self.trace.report(self.seed, self.now)
     }
 
     fn run(&mut self, end: Duration, done: impl Fn(&Self) -> bool) -> bool {
@@ -291,61 +205,82 @@ impl World {
     /// Everything that happens at this moment: arrivals first, then timers.
     fn step(&mut self) {
         while let Some(entry) = self.flying.first_entry().filter(|entry| entry.key().0 <= self.now) {
-            let flight = entry.remove();
-            self.deliver(flight);
+            let parcel = entry.remove();
+            self.deliver(parcel);
         }
         while let Some((_, host)) = self.agenda.first().filter(|(at, _)| *at <= self.now) {
             let now = self.instant(host);
             if let Some(node) = &mut self.hosts[host].node {
                 node.handle_timeout(now);
             }
-            self.drain(host);
+            self.drain(host, Cause::Timer);
             let next = self.hosts[host].node.as_ref().and_then(Node::poll_timeout);
-            assert!(next.is_none_or(|at| at > now), "host {host} is never done at {:?}", self.now);
+            if next.is_some_and(|at| at <= now) {
+                let what = format!("after all that was due it wants to be woken at {next:?}, and it is {now:?}");
+                self.judge(host, Err(Broken { law: "the second law of driving", what }));
+            }
         }
     }
 
     /// Notes when a host wants to be woken: not at all while it is switched off or asleep.
-    fn plan(&mut self, host: HostId) {
+    pub(super) fn plan(&mut self, host: HostId) {
         let machine = &self.hosts[host];
-        let timeout = machine.node.as_ref().filter(|_| machine.asleep.is_none()).and_then(Node::poll_timeout);
-        self.agenda.set(host, timeout.map(|at| at.saturating_duration_since(self.epoch) + machine.lag));
+        let timeout = machine.node.as_ref().filter(|_| !machine.clock.is_asleep()).and_then(Node::poll_timeout);
+        let timeout = timeout.map(|at| machine.clock.when(at.saturating_duration_since(self.epoch)));
+        self.agenda.set(host, timeout);
     }
 
-    fn deliver(&mut self, mut flight: Flight) {
-        let Some(&host) = self.routes.get(&flight.to) else { return };
-        if self.hosts[host].asleep.is_some() {
-            return;
-        }
+    fn deliver(&mut self, parcel: Parcel) {
+        let Parcel { segment, mut flight, origin } = parcel;
+        let Some(host) = self.places.arrive(self.now, segment, &mut flight) else { return };
         let now = self.instant(host);
         let machine = &mut self.hosts[host];
+        if machine.clock.is_asleep() {
+            return;
+        }
+        let made = self.laws.maker(&flight.datagram, origin);
+        self.laws.reached(self.now, machine.id, &flight.datagram, made.as_ref());
+        let from = machine.belief(flight.from);
         let Some(node) = &mut machine.node else { return };
         machine.traffic.datagrams_in += 1;
         machine.traffic.bytes_in += flight.datagram.len() as u64;
-        // A discarded datagram changes nothing, which is what the network expects of it.
-        let _ = node.handle_datagram(now, flight.from.socket_addr(), &mut flight.datagram);
-        self.drain(host);
+        let arrival = self.laws.arriving(host, node, from, &flight.datagram, made);
+        let result = node.handle_datagram(now, from.socket_addr(), &mut flight.datagram);
+        let (kind, bytes) = (arrival.kind, arrival.bytes);
+        self.trace.note(self.now, host, Happening::Came { from, kind, bytes, result });
+        let verdict = self.laws.arrived(self.now, node, &arrival, result);
+        self.judge(host, verdict);
+        self.drain(host, Cause::Datagram(&arrival, result));
     }
 
     /// Does what a node wants done.
-    fn drain(&mut self, host: HostId) {
+    pub(super) fn drain(&mut self, host: HostId, cause: Cause<'_>) {
         let now = self.instant(host);
-        let mut transmits: Vec<(SocketAddr, Vec<u8>)> = Vec::new();
         let machine = &mut self.hosts[host];
         let Some(node) = &mut machine.node else { return };
+        let mut verdict: Verdict = Ok(());
         loop {
             let due = node.poll_timeout();
             let Some(output) = node.poll_output() else { break };
-            assert!(due.is_some_and(|at| at <= now), "host {host} has output that waits for {due:?}");
+            if due.is_none_or(|at| at > now) {
+                let what = format!("it has output at {now:?}, and wants to be woken at {due:?}");
+                verdict = verdict.and(Err(Broken { law: "the first law of driving", what }));
+            }
             match output {
-                Output::Transmit { to, datagram } => transmits.push((to, datagram.to_vec())),
+                Output::Transmit { to, datagram } => {
+                    let to = Address::try_from(to).expect("a node sends to addresses only");
+                    verdict = verdict.and_then(|()| laws::answered(cause, to, datagram));
+                    self.outgoing.push((to, datagram.to_vec()));
+                }
                 Output::Event(event) => {
                     if let Event::Joined { cluster } = &event {
-                        machine.cluster = Some(cluster.clone());
+                        machine.disk.cluster = Some(cluster.clone());
                     }
                     if let Event::JoinRefused { .. } = &event {
-                        machine.cluster = None;
+                        machine.disk.cluster = None;
                     }
+                    self.trace.note(self.now, host, Happening::Told(format!("{event:?}")));
+                    verdict = verdict.and_then(|()| self.laws.told(self.now, host, node, cause, &event));
                     machine.events.push((self.now, event));
                 }
             }
@@ -353,32 +288,87 @@ impl World {
         // What is to be stored, and no more: a change that the node does not announce is lost with the next restart.
         if node.revision() != machine.stored {
             machine.stored = node.revision();
-            machine.disk = node.saved();
+            machine.disk.saved = node.saved();
         }
+        verdict = verdict.and_then(|()| self.laws.stepped(self.now, host, node, machine.config.max_members.get()));
+        self.judge(host, verdict);
         self.plan(host);
-        for (to, datagram) in transmits {
+        let mut outgoing = std::mem::take(&mut self.outgoing);
+        for (to, datagram) in outgoing.drain(..) {
             self.transmit(host, to, datagram);
         }
+        self.outgoing = outgoing;
     }
 
     /// A datagram leaves by the host's address of the same family; without one it goes nowhere.
-    fn transmit(&mut self, host: HostId, to: SocketAddr, datagram: Vec<u8>) {
+    fn transmit(&mut self, host: HostId, to: Address, datagram: Vec<u8>) {
         let machine = &mut self.hosts[host];
-        let to = Address::try_from(to).expect("a node sends to addresses only");
+        let watched = self.wiretap.is_some() || self.adversary.is_some();
+        let local = machine.clock.monotonic(self.now);
+        let origin = Origin { host, run: machine.run, id: machine.id, to };
+        let kind = Kind(datagram.get(1).copied().unwrap_or_default());
+        self.trace.note(self.now, host, Happening::Sent { to, kind, bytes: datagram.len() });
+        let verdict = self.laws.sent(self.now, &Sent { origin, datagram: &datagram, local, watched });
+        let to = machine.truth(to);
         let from = machine.addresses.iter().copied().find(|own| own.ip().is_ipv4() == to.ip().is_ipv4());
+        machine.traffic.datagrams_out += u64::from(from.is_some());
+        machine.traffic.bytes_out += if from.is_some() { datagram.len() as u64 } else { 0 };
+        let segment = machine.segment;
+        self.judge(host, verdict);
         let Some(from) = from else { return };
-        machine.traffic.datagrams_out += 1;
-        machine.traffic.bytes_out += datagram.len() as u64;
-        let flight = Flight { from, to, datagram };
+        let mut flight = Flight { from, to, datagram };
+        let Some(segment) = self.places.depart(self.now, segment, &mut flight) else { return };
         if let Some(copies) = &mut self.wiretap {
             copies.push(flight.clone());
         }
-        self.inject(flight);
+        self.hand_over(Parcel { segment, flight, origin: Some(origin) });
+    }
+
+    /// Hands a datagram to the network, and on the Internet to whoever sits there.
+    fn hand_over(&mut self, parcel: Parcel) {
+        if let Some(adversary) = self.adversary.as_mut().filter(|_| parcel.segment == Segment::Internet) {
+            let interference = adversary(self.now, &parcel.flight);
+            for (delay, flight) in interference.sends {
+                self.fly(delay, Parcel { segment: Segment::Internet, flight, origin: None });
+            }
+            if interference.drop {
+                return;
+            }
+        }
+        let Flight { from, to, datagram } = &parcel.flight;
+        let Some((first, second)) = self.network.carry(&mut self.dice, *from, *to, datagram.len()) else { return };
+        if let Some(delay) = second {
+            let copy = Parcel { segment: parcel.segment, flight: parcel.flight.clone(), origin: parcel.origin };
+            self.fly(delay, copy);
+        }
+        self.fly(first, parcel);
+    }
+
+    /// Sends a datagram on its way; nothing happens to it any more before it arrives.
+    fn fly(&mut self, delay: Duration, parcel: Parcel) {
+        self.sent += 1;
+        self.flying.insert((self.now + delay, self.sent), parcel);
+    }
+
+    /// Ends the run if a law is broken.
+    fn judge(&self, host: HostId, verdict: Verdict) {
+        if let Err(Broken { law, what }) = verdict {
+            panic!("host {host} breaks {law}: {what}");
+        }
     }
 
     /// What a host's monotonic clock shows.
     pub(super) fn instant(&self, host: HostId) -> Instant {
-        self.epoch + (self.now - self.hosts[host].lag)
+        self.epoch + self.hosts[host].clock.monotonic(self.now)
+    }
+}
+
+impl Drop for World {
+    /// A run that fails, by a law or by what its scenario asserts, says what happened.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("{}", self.report());
+        }
     }
 }
 

@@ -35,7 +35,7 @@ impl Liar {
     /// Takes over `host` and makes a session with `victim`.
     #[expect(clippy::disallowed_methods, reason = "an Instant can only be had from the clock; only differences count")]
     fn take_over(world: &mut World, host: HostId, victim: HostId) -> Self {
-        world.kill(host);
+        world.take_over(host);
         let (from, to) = (world.addresses(host)[0], world.addresses(victim)[0]);
         let mut drbg = Drbg::new(world.dice.seed());
         let (identity, responder) = (world.identity(host).clone(), world.identity(victim).public_key());

@@ -54,6 +54,12 @@ impl Members {
         self.get(id).is_some_and(is_member)
     }
 
+    /// How many records there are, removed members included.
+    #[cfg(feature = "sim")]
+    pub(crate) fn len(&self) -> usize {
+        self.records.len()
+    }
+
     /// All records, removed members included, by node ID.
     pub(crate) fn records(&self) -> impl Iterator<Item = (NodeId, &MemberRecord)> {
         self.records.iter().map(|(&id, record)| (id, record))

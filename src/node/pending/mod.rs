@@ -8,6 +8,8 @@ use crate::auth::session::Session;
 use crate::node::budget::Budget;
 use crate::node::reflection::Group;
 use crate::wire::address::Address;
+#[cfg(feature = "sim")]
+use crate::wire::id::NodeId;
 use crate::wire::id::{Incarnation, Index, InviteId, PublicKey};
 use crate::wire::initiation::Initiation;
 use crate::wire::name::Name;
@@ -140,6 +142,29 @@ impl Responder {
     /// The session of an unconfirmed handshake.
     pub(crate) fn session_mut(&mut self, index: Index) -> Option<&mut Session> {
         self.pending.iter_mut().map(|pending| &mut *pending.session).find(|session| session.local_index() == index)
+    }
+
+    /// How many handshakes wait for confirmation.
+    #[cfg(feature = "sim")]
+    pub(crate) fn len(&self) -> usize {
+        self.pending.len()
+    }
+
+    /// How many places have used some of their share.
+    #[cfg(feature = "sim")]
+    pub(crate) fn sources(&self) -> usize {
+        self.sources.len()
+    }
+
+    /// Who is to confirm a handshake.
+    #[cfg(feature = "sim")]
+    pub(crate) fn peer_of(&self, index: Index) -> Option<NodeId> {
+        self.get(index).map(|pending| NodeId::from(&pending.peer))
+    }
+
+    /// A handshake that waits for confirmation.
+    pub(crate) fn get(&self, index: Index) -> Option<&Pending> {
+        self.pending.iter().find(|pending| pending.session.local_index() == index)
     }
 
     /// Takes a handshake out: it is confirmed.

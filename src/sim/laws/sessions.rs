@@ -1,0 +1,75 @@
+//! Counters and steps: each counter is used once and accepted once, and nobody's link time is pushed far.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::sim::laws::{Arrival, Sent, Verdict, hold};
+use crate::sim::world::HostId;
+use crate::wire::datagram::Datagram;
+use crate::wire::id::Index;
+
+/// The step of RFC 6238.
+const STEP: Duration = Duration::from_secs(30);
+/// The low 8 bits of the step in which 64 bits of milliseconds end: a clock that is set there stands still.
+const LAST: u8 = (u64::MAX / 30_000).to_le_bytes()[0];
+
+/// What hosts have sent and accepted under their sessions.
+#[derive(Debug, Default)]
+pub(crate) struct Sessions {
+    /// By sender and the index that it addresses.
+    sending: BTreeMap<(HostId, Index), Sending>,
+    /// The counters accepted, by receiver and its own index: ranges without gaps, in order.
+    accepted: BTreeMap<(HostId, Index), Vec<(u64, u64)>>,
+}
+
+#[derive(Debug)]
+struct Sending {
+    /// When the first datagram was sent by the sender's clock, and its step.
+    first: (Duration, u8),
+    counter: u64,
+}
+
+impl Sessions {
+    /// A node starts anew: it has no session.
+    pub(crate) fn forget(&mut self, host: HostId) {
+        self.sending.retain(|(owner, _), _| *owner != host);
+        self.accepted.retain(|(owner, _), _| *owner != host);
+    }
+
+    /// AUTH-9: no counter is used twice. P10: link time is followed by one step at most, whoever says what.
+    pub(crate) fn sent(&mut self, sent: &Sent<'_>) -> Verdict {
+        let Ok(Datagram::Tagged(header)) = Datagram::parse(sent.datagram) else { return Ok(()) };
+        let Some(known) = self.sending.get_mut(&(sent.origin.host, header.receiver)) else {
+            let fresh = Sending { first: (sent.local, header.step), counter: header.counter };
+            self.sending.insert((sent.origin.host, header.receiver), fresh);
+            return Ok(());
+        };
+        let before = std::mem::replace(&mut known.counter, header.counter);
+        hold("AUTH-9", header.counter > before, || format!("counter {} after {before}", header.counter))?;
+        let (began, step) = known.first;
+        let passed = sent.local.saturating_sub(began).as_secs() / STEP.as_secs();
+        // One step more where the first one began late in its step, and one for what AUTH-6 allows.
+        let ahead = header.step.wrapping_sub(step).wrapping_sub(passed.to_le_bytes()[0]);
+        hold("P10", ahead <= 2 || header.step == LAST, || format!("step {} in place of {step} + {passed}", header.step))
+    }
+
+    /// P7: each counter of a session is accepted once.
+    pub(crate) fn accepted(&mut self, arrival: &Arrival, index: Index, counter: u64) -> Verdict {
+        let ranges = self.accepted.entry((arrival.host, index)).or_default();
+        let place = ranges.partition_point(|&(_, last)| last < counter);
+        let new = ranges.get(place).is_none_or(|&(first, _)| counter < first);
+        hold("P7", new, || format!("accepted counter {counter} of session {index:?} again"))?;
+        ranges.insert(place, (counter, counter));
+        if let Some(&[(_, end), (begin, last)]) = ranges.get(place..place + 2) {
+            if end + 1 == begin {
+                ranges.splice(place..place + 2, [(counter, last)]);
+            }
+        }
+        if let Some(&[(first, end), (begin, last)]) = place.checked_sub(1).and_then(|at| ranges.get(at..at + 2)) {
+            if end + 1 == begin {
+                ranges.splice(place - 1..=place, [(first, last)]);
+            }
+        }
+        Ok(())
+    }
+}
