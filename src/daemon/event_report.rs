@@ -69,6 +69,11 @@ impl EventReport {
             Event::NodeConflict { peer } => Self::plain("node.conflict").of(peer),
             Event::MemberAdded { peer } => Self::plain("member.added").of(peer),
             Event::MemberRemoved { peer } => Self::plain("member.removed").of(peer),
+            Event::Removed { by } => {
+                let told = Self::plain("node.removed");
+                by.as_ref().map_or_else(|| told.clone(), |by| told.clone().of(by))
+            }
+            Event::Left { .. } => Self::plain("node.left"),
             Event::Orphan => Self::plain("orphan"),
             Event::Recovered => Self::plain("recovered"),
             Event::Joined { .. } | Event::JoinRefused { .. } => return None,

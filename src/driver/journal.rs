@@ -71,6 +71,12 @@ fn write(event: &Event) {
         }
         Event::MemberAdded { peer: Who { id, name } } => tracing::info!(%name, %id, "member added"),
         Event::MemberRemoved { peer: Who { id, name } } => tracing::info!(%name, %id, "member removed"),
+        Event::Removed { by } => {
+            let (by, id) = (by.map(|by| by.name), by.map(|by| by.id));
+            let (by, id) = (by.map(tracing::field::display), id.map(tracing::field::display));
+            tracing::warn!(by, id, "this node was removed from its cluster: only a new invite lets it back in");
+        }
+        Event::Left { confirmed, others } => tracing::info!(confirmed, others, "left the cluster"),
         Event::Orphan => tracing::info!("orphan: no peer answers; trying on"),
         Event::Recovered => tracing::info!("recovered: a peer answers again"),
         Event::Joined { cluster } => tracing::info!(cluster = %cluster.id.short(), "joined"),

@@ -28,9 +28,7 @@ impl Node {
     /// the number of addresses is out of bounds.
     pub fn create_invite(&mut self, now: Instant, ttl: Duration, addresses: &[Address]) -> Result<Token, CommandError> {
         let now = self.command(now)?;
-        if self.cluster.is_none() {
-            return Err(CommandError::NoCluster);
-        }
+        self.membership()?;
         if !self.members.has_room() {
             return Err(CommandError::Full(self.config.max_members));
         }
@@ -102,6 +100,17 @@ impl Node {
         if self.stopped { Err(CommandError::Stopped) } else { Ok(now) }
     }
 
+    /// That the node is a member of a cluster.
+    pub(super) fn membership(&self) -> Result<(), CommandError> {
+        if self.cluster.is_none() {
+            Err(CommandError::NoCluster)
+        } else if self.is_removed() {
+            Err(CommandError::Removed)
+        } else {
+            Ok(())
+        }
+    }
+
     /// Takes back what was stored, and what the configuration says beyond it.
     pub(super) fn restore(&mut self, now: Instant, saved: &Saved) {
         for record in &saved.members {
@@ -127,7 +136,9 @@ impl Node {
             self.history.restore(known);
         }
         self.own.restore(&saved.own);
-        if self.cluster.is_some() {
+        if let Some(&removed) = self.members.removed(self.id) {
+            self.removed(now, &removed);
+        } else if self.cluster.is_some() {
             self.announce_self(now);
             self.arm_node(NodeTimer::Exchange, now + self.interval() / 5);
         }

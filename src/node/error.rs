@@ -12,6 +12,12 @@ pub enum CommandError {
     /// The node belongs to a cluster already.
     #[error("this node already belongs to a cluster")]
     HasCluster,
+    /// The node was removed from its cluster.
+    #[error("this node was removed from its cluster: run dddns join with a new invite")]
+    Removed,
+    /// The invite holds a public key that no secret key has.
+    #[error("the invite's key is not valid, so nobody can answer: ask for a new invite")]
+    UnusableInvite,
     /// An invite needs an address at which the inviter can be reached, and none is known.
     #[error("no peer has told this node its address yet: give one with --address")]
     NoAddress,
@@ -30,6 +36,9 @@ pub enum CommandError {
     /// The node has stopped: after [`Node::shutdown`](crate::node::Node::shutdown) it sends nothing.
     #[error("this node has stopped")]
     Stopped,
+    /// The node itself was named where another one is to be.
+    #[error("this is the node itself: to take it out of its cluster run dddns leave")]
+    Itself,
     /// No member has this ID.
     #[error("no member has this identity")]
     UnknownPeer,

@@ -77,6 +77,20 @@ pub enum Event {
         /// Who.
         peer: Who,
     },
+    /// This node was removed from its cluster: it talks to nobody any more. Only a new invite lets it back in. Told again
+    /// at every start while [`Saved`](crate::node::saved::Saved) says so.
+    Removed {
+        /// The member that removed it, if it is known; the node itself if it left.
+        by: Option<Who>,
+    },
+    /// This node has left its cluster, whose key it has forgotten: what is stored of it is to be deleted.
+    Left {
+        /// How many members have confirmed that they removed it. They tell the others; if it is 0 and there are others,
+        /// somebody else has to remove it there.
+        confirmed: usize,
+        /// How many other members there were.
+        others: usize,
+    },
     /// No peer answers: nobody can tell this node where it is, or where the others are.
     Orphan,
     /// A peer answers again after [`Event::Orphan`].
@@ -104,7 +118,7 @@ pub struct Who {
     pub name: Name,
 }
 
-/// Why an inviter refuses a joiner. Spec: `spec/formats.md` section 3.2.
+/// Why a joiner is not let in. Spec: `spec/formats.md` section 3.2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// The invite's time is over.
@@ -116,4 +130,10 @@ pub enum Refusal {
     /// The cluster has as many members as it may have.
     #[error("the cluster has as many members as it may have: have one removed first")]
     Full,
+    /// The node's identity was removed in a way that no admission can follow.
+    #[error("the cluster has barred this node's identity for ever: join with a new one, in another state directory")]
+    Barred,
+    /// The invite is for another cluster than the one that the node belongs to already.
+    #[error("the invite is for another cluster than the one this node belongs to")]
+    OtherCluster,
 }

@@ -13,16 +13,16 @@ use crate::node::conflict::Newcomer;
 use crate::node::discard::Discard;
 use crate::node::link::Attempt;
 use crate::node::links::{Links, Owner, Slot};
+use crate::node::membership::page_of;
 use crate::node::paths::trial_start;
 use crate::node::pending::{Admittance, Pending};
 use crate::node::status::PeerState;
 use crate::node::timer::{LinkTimer, NodeTimer};
 use crate::wire::address::Address;
 use crate::wire::cookie_reply::CookieReply;
-use crate::wire::id::{ClusterId, Index, NodeId};
+use crate::wire::id::{ClusterId, Index, InviteId, NodeId, PublicKey};
 use crate::wire::initiation::{Initiation, Mode};
-use crate::wire::list::List;
-use crate::wire::members::Members as Page;
+use crate::wire::name::Name;
 use crate::wire::record::{MemberRecord, MemberState};
 use crate::wire::response::{Response, ResponsePayload, Verdict};
 
@@ -118,7 +118,7 @@ impl Node {
         if !self.responder.mac1.verify_mac1(initiation) {
             return Err(Discard::Mac1);
         }
-        let cluster = self.cluster.clone().ok_or(Discard::NoCluster)?;
+        let cluster = self.cluster.clone().filter(|_| !self.is_removed()).ok_or(Discard::NoCluster)?;
         if initiation.mode == Mode::Join && self.invites.judge(initiation.invite, 0).is_none() {
             return Err(Discard::UnknownInvite);
         }
@@ -155,9 +155,13 @@ impl Node {
         let cluster = self.cluster.as_ref().ok_or(Discard::NoCluster)?;
         let unix = self.unix(now);
         let peer = received.initiator();
-        let known = peer != self.identity.public_key() && self.members.contains(NodeId::from(&peer));
+        let id = NodeId::from(&peer);
+        let known = peer != self.identity.public_key() && self.members.contains(id);
         let (verdict, psk, admission) = match (initiation.mode, received.name()) {
-            (Mode::Member, _) if known => (Verdict::Accepted, Zeroizing::new(cluster.key.0), None),
+            // A removed node is answered too: only so it can be told.
+            (Mode::Member, _) if known || self.members.removed(id).is_some() => {
+                (Verdict::Accepted, Zeroizing::new(cluster.key.0), None)
+            }
             (Mode::Join, Some(name)) if peer != self.identity.public_key() => {
                 let judged = self.invites.judge(initiation.invite, unix.as_secs());
                 let (invite, verdict) = judged.ok_or(Discard::UnknownInvite)?;
@@ -165,7 +169,8 @@ impl Node {
                     // A member that lost the answer, or its state, may come back by the invite that let it in.
                     _ if known => Verdict::Accepted,
                     Verdict::Accepted if !self.members.has_room() => Verdict::Full,
-                    Verdict::Accepted | Verdict::Expired | Verdict::Used | Verdict::Full => verdict,
+                    Verdict::Accepted if self.members.next_admission(id).is_none() => Verdict::Barred,
+                    Verdict::Accepted | Verdict::Expired | Verdict::Used | Verdict::Full | Verdict::Barred => verdict,
                 };
                 (verdict, Zeroizing::new(invite.hash), Some((initiation.invite, name)))
             }
@@ -209,36 +214,48 @@ impl Node {
     }
 
     /// The initiator's first valid tagged datagram: only now the session lives, and only now an invite is burned.
-    pub(super) fn confirm(&mut self, now: Instant, index: Index) -> Result<Slot, Discard> {
+    /// `None`: it came from a removed node, which was told so.
+    pub(super) fn confirm(&mut self, now: Instant, index: Index) -> Result<Option<Slot>, Discard> {
         let pending = self.responder.get(index).ok_or(Discard::UnknownIndex)?;
-        let id = NodeId::from(&pending.peer);
-        let open = |invite| self.members.has_room() && self.invites.is_open(invite);
-        // Of two that race with one invite the second one is refused, which changes nothing.
-        if !self.members.contains(id) && !pending.admission.is_some_and(|(invite, _)| open(invite)) {
-            return Err(Discard::NotAMember);
+        let (peer, admission) = (pending.peer, pending.admission);
+        let id = NodeId::from(&peer);
+        if !self.members.contains(id) {
+            let Some((invite, name)) = admission else {
+                return self.tell_removed(now, index, id).map(|()| None);
+            };
+            self.admit(now, peer, invite, name)?;
         }
         let pending = self.responder.take(index).ok_or(Discard::UnknownIndex)?;
         self.links.release(index);
-        if let Some((invite, name)) = pending.admission.filter(|_| !self.members.contains(id)) {
-            self.invites.burn(invite);
-            let record = MemberRecord {
-                public_key: pending.peer,
-                admitted_by: self.id,
-                admission: self.members.next_admission(),
-                state: MemberState::Member,
-                revision: 0,
-                name,
-            };
-            self.take_record(now, &record);
-            let mut records = List::new();
-            let _ = records.push(record);
-            self.push(now, None, &Page { more: false, records });
-        }
-        self.add_link(now, pending.peer);
+        self.add_link(now, peer);
         let slot = self.links.slot(id).ok_or(Discard::NotAMember)?;
         let Pending { session, incarnation, created: began, address: from, .. } = pending;
         self.establish(now, slot, Newcomer { session, incarnation, began, from, sent_to: vec![from] });
-        Ok(slot)
+        Ok(Some(slot))
+    }
+
+    /// Admits a node by an invite. Where that cannot be, nothing changes.
+    fn admit(&mut self, now: Instant, public_key: PublicKey, invite: InviteId, name: Name) -> Result<(), Discard> {
+        let number = self.members.next_admission(NodeId::from(&public_key)).filter(|_| self.members.has_room());
+        let admission = number.filter(|_| self.invites.is_open(invite)).ok_or(Discard::NotAMember)?;
+        self.invites.burn(invite);
+        let (admitted_by, state) = (self.id, MemberState::Member);
+        let record = MemberRecord { public_key, admitted_by, admission, state, revision: 0, name };
+        self.take_record(now, &record);
+        self.push(now, None, &page_of(record));
+        Ok(())
+    }
+
+    /// Tells a removed node, which believes to be a member, what became of it: the one thing that a session with it is
+    /// good for. Spec: MEMB-12.
+    fn tell_removed(&mut self, now: Instant, index: Index, id: NodeId) -> Result<(), Discard> {
+        let record = *self.members.removed(id).ok_or(Discard::NotAMember)?;
+        self.links.release(index);
+        if let Some(mut pending) = self.responder.take(index) {
+            // A new session has counters left.
+            let _ = self.outbox.transmit(pending.address, |bytes| pending.session.encode(now, &page_of(record), bytes));
+        }
+        Ok(())
     }
 
     pub(super) fn receive_response(&mut self, now: Instant, from: Address, response: &Response) -> Result<(), Discard> {

@@ -12,10 +12,13 @@ use crate::node::discard::Discard;
 use crate::node::error::CommandError;
 use crate::node::event::{Event, Refusal};
 use crate::node::handshakes::{ATTEMPT, INITIATION_RESEND, fresh_index};
+use crate::node::history::History;
 use crate::node::link::Link;
 use crate::node::links::Owner;
 use crate::node::members::Members;
 use crate::node::pending;
+use crate::node::subscriptions::Subscriptions;
+use crate::node::sync::Sync;
 use crate::node::timer::NodeTimer;
 use crate::wire::address::Address;
 use crate::wire::id::{NodeId, PublicKey};
@@ -45,16 +48,25 @@ impl Node {
     /// # Errors
     ///
     /// [`CommandError::HasCluster`] if the node belongs to a cluster, unless the inviter is a member that does not
-    /// answer; [`CommandError::Stopped`] if the node has stopped.
+    /// answer, or the node was removed; [`CommandError::UnusableInvite`] if nobody can have made the invite;
+    /// [`CommandError::Stopped`] if the node has stopped.
     pub fn join(&mut self, now: Instant, token: &Token) -> Result<(), CommandError> {
         let now = self.command(now)?;
         let silent = |(_, link): (_, &Link)| !link.is_up();
-        if self.cluster.is_some() && !self.links.by_id(NodeId::from(&token.inviter())).is_some_and(silent) {
+        let free = self.cluster.is_none() || self.is_removed();
+        if !free && !self.links.by_id(NodeId::from(&token.inviter())).is_some_and(silent) {
             return Err(CommandError::HasCluster);
         }
         self.stop_joining();
         self.joining = Some(Joining::new(token.clone(), now));
         self.resend_join(now);
+        if self.joining.as_ref().is_some_and(|joining| joining.initiator.is_none()) {
+            self.stop_joining();
+            return Err(CommandError::UnusableInvite);
+        }
+        if self.is_removed() {
+            self.forget_cluster(now);
+        }
         Ok(())
     }
 
@@ -76,7 +88,9 @@ impl Node {
                 initiator.set_cookie(cookie);
             }
             joining.began = now;
-            self.links.claim(index, Owner::Joining);
+            if joining.initiator.is_some() {
+                self.links.claim(index, Owner::Joining);
+            }
         }
         if let Some(initiator) = &joining.initiator {
             for &address in joining.token.addresses() {
@@ -100,19 +114,18 @@ impl Node {
         let (keys, payload) = initiator.finish(response).map_err(|_| Discard::Handshake)?;
         let accepted = joining.accepted;
         let foreign = self.cluster.as_ref().is_some_and(|own| own.id != payload.cluster_id);
-        if foreign && payload.verdict == Verdict::Accepted {
-            return Err(Discard::Handshake);
-        }
         let token = joining.token.clone();
         let refusal = match payload.verdict {
+            Verdict::Accepted if foreign => Some(Refusal::OtherCluster),
             Verdict::Accepted => None,
             Verdict::Expired => Some(Refusal::Expired),
             Verdict::Used => Some(Refusal::Used),
             Verdict::Full => Some(Refusal::Full),
+            Verdict::Barred => Some(Refusal::Barred),
         };
         self.stop_joining();
         if let Some(reason) = refusal {
-            if accepted {
+            if accepted && reason != Refusal::OtherCluster {
                 self.forget_cluster(now);
             }
             self.outbox.event(Event::JoinRefused { reason });
@@ -150,15 +163,19 @@ impl Node {
         }
     }
 
-    /// The inviter accepted this node, and then let another one in by the same invite.
-    fn forget_cluster(&mut self, now: Instant) {
+    /// The node belongs to no cluster any more, or to none after all.
+    pub(super) fn forget_cluster(&mut self, now: Instant) {
         self.cluster = None;
-        self.members = Members::new(self.config.max_members.get());
+        self.disarm_node(NodeTimer::Exchange);
+        self.members = Members::new(self.id, self.config.max_members.get());
         self.revision.members += 1;
-        self.drop_links_to(now, self.id);
+        self.drop_links(now, &self.links.slots());
+        self.subscriptions = Subscriptions::default();
+        self.history = History::default();
+        self.sync = Sync::default();
     }
 
-    fn stop_joining(&mut self) {
+    pub(super) fn stop_joining(&mut self) {
         self.disarm_node(NodeTimer::Join);
         if let Some(initiator) = self.joining.take().and_then(|joining| joining.initiator) {
             self.links.release(initiator.sender());

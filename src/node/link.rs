@@ -51,8 +51,6 @@ pub(crate) struct Link {
     pub(crate) rounds: u32,
     /// The peer's member list, as it last said.
     pub(crate) digest: Option<Digest>,
-    /// How many more pages this node asks the peer for.
-    pub(crate) pages: u16,
     /// What a calm link does not have.
     rare: Option<Box<Rare>>,
     pub(crate) timers: LinkTimers,
@@ -120,7 +118,6 @@ impl Link {
             healed_ms: None,
             rounds: 0,
             digest: None,
-            pages: 0,
             rare: None,
             timers: LinkTimers::new(now),
         }

@@ -35,8 +35,10 @@ impl Node {
         let address = link.path.published().or_else(|| self.history.latest(id)).unwrap_or(from);
         self.doubled = false;
         link.rounds = 0;
-        // What was sent into the silence does not count against a peer that has just spoken.
+        // What was sent into the silence does not count against a peer that has just spoken, and it is looked for no more.
         link.outstanding = None;
+        link.candidates = None;
+        link.timers.set(LinkTimer::Probe, None);
         link.timers.set(LinkTimer::Resend, None);
         link.timers.set(LinkTimer::Lost, None);
         link.timers.set(LinkTimer::Retry, None);
@@ -94,10 +96,14 @@ impl Node {
         link.outstanding = None;
         link.candidates = None;
         let attempt = link.attempt.take();
+        // Its session lives on, and may be spoken under again.
+        let rekey = link.timers.get(LinkTimer::Rekey);
         link.timers.clear();
+        link.timers.set(LinkTimer::Rekey, rekey);
         if link.previous.is_some() {
             link.timers.set(LinkTimer::Previous, Some(now + PREVIOUS));
         }
+        self.end_sync(slot);
         if let Some(attempt) = attempt {
             self.links.release(attempt.initiator.sender());
         }
@@ -146,7 +152,8 @@ impl Node {
     /// Notices that nobody answers any more, or that somebody does again.
     pub(super) fn check_orphan(&mut self, now: Instant) {
         let answered = |link: &Link| matches!(link.state, PeerState::Up | PeerState::Suspect | PeerState::Conflict);
-        let alone = self.links.iter().next().is_some() && !self.links.iter().any(|(_, link)| answered(link));
+        let somebody = self.links.iter().next().is_some();
+        let alone = somebody && !self.links.iter().any(|(_, link)| answered(link));
         let patient = now < self.started + self.interval() * LOST_INTERVALS;
         if alone == self.orphan {
             return;
@@ -157,6 +164,10 @@ impl Node {
             return;
         }
         self.orphan = alone;
+        if !somebody {
+            // Whoever has no peers misses none.
+            return;
+        }
         self.outbox.event(if alone { Event::Orphan } else { Event::Recovered });
         if alone {
             self.hasten_retries(now);

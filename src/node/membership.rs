@@ -1,50 +1,24 @@
-//! The member list, kept equal everywhere: what is new is pushed, what still differs is asked for page by page.
+//! The member list as it changes: what is new is taken, sent on, and followed by what it means for the links.
 
 use std::time::{Duration, Instant};
 
 use crate::node::Node;
-use crate::node::event::Event;
+use crate::node::event::{Event, Who};
+use crate::node::history::History;
 use crate::node::link::Link;
 use crate::node::links::Slot;
 use crate::node::members::Merge;
 use crate::node::receive::Arrival;
-use crate::node::timer::LinkTimer;
-use crate::wire::id::{Digest, NodeId, PublicKey};
+use crate::node::subscriptions::Subscriptions;
+use crate::node::sync::Sync;
+use crate::node::timer::{LinkTimer, NodeTimer};
+use crate::wire::id::{NodeId, PublicKey};
 use crate::wire::list::List;
 use crate::wire::members::Members as Page;
 use crate::wire::members_request::MembersRequest;
 use crate::wire::record::{MemberRecord, MemberState};
 
-/// How long two member lists may differ before a page is asked for: what is new travels by itself. Spec: `SYNC_DELAY`.
-const SYNC_DELAY: Duration = Duration::from_secs(1);
-
 impl Node {
-    /// The peer's member list as its heartbeat tells it; where it differs for long, pages are asked for.
-    pub(super) fn compare_digest(&mut self, now: Instant, slot: Slot, digest: Digest) {
-        let same = digest == self.members.digest();
-        let Some(link) = self.links.get_mut(slot) else { return };
-        link.digest = Some(digest);
-        if same {
-            if link.timers.runs(LinkTimer::Sync) {
-                self.disarm(slot, LinkTimer::Sync);
-            }
-        } else if !link.timers.runs(LinkTimer::Sync) {
-            let delay = self.jitter.spread(SYNC_DELAY, 50..=100);
-            self.arm(slot, LinkTimer::Sync, now + delay);
-        }
-    }
-
-    /// Asks a peer whose list still differs for the first page.
-    pub(super) fn synchronise(&mut self, now: Instant, slot: Slot) {
-        let own = self.members.digest();
-        let pages = self.pages();
-        let Some(link) = self.links.get_mut(slot) else { return };
-        if link.digest != Some(own) {
-            link.pages = pages;
-            self.send(now, slot, &MembersRequest { after: NodeId::NONE });
-        }
-    }
-
     pub(super) fn receive_members_request(&mut self, now: Instant, arrival: &Arrival, request: &MembersRequest) {
         // A page is much longer than its request: it goes to the validated path, wherever the request came from.
         let page = self.members.page(request.after);
@@ -53,17 +27,23 @@ impl Node {
 
     pub(super) fn receive_members(&mut self, now: Instant, arrival: &Arrival, page: &Page) {
         let Some(sender) = self.links.get(arrival.slot).map(|link| link.id) else { return };
+        if self.leaving.is_some() {
+            self.receive_farewell(now, arrival.slot, page);
+            return;
+        }
         let mut news = List::new();
+        let mut fruitful = false;
         for record in page.records.iter() {
-            // Nobody admits itself again: a removed node could otherwise undo its removal.
-            let id = record.id();
-            let known = self.members.get(id).map_or(0, |known| known.admission);
-            if id == sender && record.admission > known && self.members.get(id).is_some() {
+            if !self.is_credible(sender, record) {
                 continue;
             }
-            // There is room for a bounded number of new records; what is known could change for ever.
-            if self.members.get(id).is_some() && self.members.is_news(record) && !self.news.take(now) {
+            // There is room for a bounded number of new records; what is known, or has to make room, could change for
+            // ever.
+            let id = record.id();
+            let changes = self.members.get(id).is_some() || !self.members.has_room();
+            if changes && self.members.is_news(record) && !self.news.take(now) {
                 self.counters.news_ignored += 1;
+                fruitful = true;
                 continue;
             }
             if self.take_record(now, record) {
@@ -73,35 +53,79 @@ impl Node {
         if !news.is_empty() {
             self.push(now, Some(arrival.slot), &Page { more: false, records: news });
         }
-        let Some(link) = self.links.get_mut(arrival.slot) else { return };
-        if let Some(last) = page.records.as_slice().last().filter(|_| page.more && link.pages > 0) {
-            link.pages -= 1;
-            self.send(now, arrival.slot, &MembersRequest { after: last.id() });
+        if news.iter().any(|record| record.id() == self.id) {
+            self.announce_self(now);
         }
+        self.read_page(now, arrival, page, fruitful || !news.is_empty());
+    }
+
+    /// Whether a record is believed from this sender: nobody admits itself again. A removed node could otherwise undo
+    /// its removal. Spec: MEMB-4.
+    fn is_credible(&self, sender: NodeId, record: &MemberRecord) -> bool {
+        let known = self.members.get(sender).filter(|_| record.id() == sender);
+        known.is_none_or(|known| record.admission <= known.admission)
     }
 
     /// Merges a record and does what follows from it. Returns whether it was news.
     pub(super) fn take_record(&mut self, now: Instant, record: &MemberRecord) -> bool {
         let id = record.id();
-        let merge = self.members.merge(record);
-        match merge {
+        match self.members.merge(record) {
             Merge::Known | Merge::Full => return false,
             Merge::Noted => {}
-            Merge::Added | Merge::Changed => {
-                self.add_link(now, record.public_key);
-                if let Some(peer) = self.who(id).filter(|_| id != self.id) {
-                    self.outbox.event(Event::MemberAdded { peer });
+            Merge::Added { displaced } => {
+                if let Some(displaced) = displaced {
+                    self.dismiss(now, displaced);
                 }
+                self.welcome(now, record);
             }
+            Merge::Changed => self.welcome(now, record),
+            Merge::Removed if id == self.id => self.removed(now, record),
             Merge::Removed => {
-                if let Some(peer) = self.who(id) {
-                    self.outbox.event(Event::MemberRemoved { peer });
+                // It is told why, before nobody here talks to it any more.
+                if let Some(slot) = self.links.slot(id) {
+                    self.send(now, slot, &page_of(*record));
                 }
-                self.drop_links_to(now, id);
+                self.dismiss(now, Who { id, name: record.name });
             }
         }
         self.revision.members += 1;
         true
+    }
+
+    /// A node is a member, or a member has another name.
+    fn welcome(&mut self, now: Instant, record: &MemberRecord) {
+        self.add_link(now, record.public_key);
+        let id = record.id();
+        if id != self.id {
+            self.outbox.event(Event::MemberAdded { peer: Who { id, name: record.name } });
+        }
+    }
+
+    /// A node is no member any more.
+    fn dismiss(&mut self, now: Instant, peer: Who) {
+        self.outbox.event(Event::MemberRemoved { peer });
+        if let Some(slot) = self.links.slot(peer.id) {
+            self.drop_links(now, &[slot]);
+        }
+        self.subscriptions.forget(peer.id);
+        self.history.forget(peer.id);
+        self.forget_list_of(peer.id);
+    }
+
+    /// Whether this node was removed from its cluster, by another member or by its own wish.
+    pub(super) fn is_removed(&self) -> bool {
+        self.members.removed(self.id).is_some()
+    }
+
+    /// This node is no member any more: it talks to nobody.
+    pub(super) fn removed(&mut self, now: Instant, record: &MemberRecord) {
+        let by = self.who(record.admitted_by);
+        self.drop_links(now, &self.links.slots());
+        self.subscriptions = Subscriptions::default();
+        self.history = History::default();
+        self.sync = Sync::default();
+        self.disarm_node(NodeTimer::Exchange);
+        self.outbox.event(Event::Removed { by });
     }
 
     /// Sends records to every peer that is up, but for the one that told them.
@@ -132,16 +156,14 @@ impl Node {
         };
         if self.members.merge(&record) != Merge::Known {
             self.revision.members += 1;
-            let mut records = List::new();
-            let _ = records.push(record);
-            self.push(now, None, &Page { more: false, records });
+            self.push(now, None, &page_of(record));
         }
     }
 
     /// Begins to look for a new member.
     pub(super) fn add_link(&mut self, now: Instant, public_key: PublicKey) {
         let id = NodeId::from(&public_key);
-        if id == self.id || self.links.slot(id).is_some() {
+        if id == self.id || self.is_removed() || self.links.slot(id).is_some() {
             return;
         }
         let slot = self.links.insert(Link::new(id, now));
@@ -150,23 +172,21 @@ impl Node {
         self.check_orphan(now);
     }
 
-    /// Ends the link with a node that is no member any more; all links, if that node is this one.
-    pub(super) fn drop_links_to(&mut self, now: Instant, id: NodeId) {
-        let gone = if id == self.id { self.links.slots() } else { self.links.slot(id).into_iter().collect() };
-        for slot in gone {
+    /// Ends links.
+    pub(super) fn drop_links(&mut self, now: Instant, gone: &[Slot]) {
+        for &slot in gone {
+            self.end_sync(slot);
             self.links.remove(slot);
             self.schedule.set(slot, None);
         }
-        if id != self.id {
-            self.history.forget(id);
-        }
-        self.subscriptions.forget(id);
         self.recount(now);
         self.check_orphan(now);
     }
+}
 
-    /// How many pages a whole list has at most.
-    fn pages(&self) -> u16 {
-        u16::try_from(2 * self.config.max_members.get() / Page::MAX + 1).unwrap_or(u16::MAX)
-    }
+/// A page with one record, which answers no request.
+pub(super) fn page_of(record: MemberRecord) -> Page {
+    let mut records = List::new();
+    let _ = records.push(record);
+    Page { more: false, records }
 }

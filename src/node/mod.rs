@@ -21,6 +21,7 @@ pub(crate) mod inspect;
 mod invites;
 mod jitter;
 mod joining;
+mod leaving;
 mod link;
 mod links;
 mod liveness;
@@ -35,6 +36,7 @@ mod receive;
 mod report;
 mod schedule;
 mod subscriptions;
+mod sync;
 mod timer;
 
 use std::collections::BTreeMap;
@@ -52,6 +54,7 @@ use crate::node::history::History;
 use crate::node::invites::Invites;
 use crate::node::jitter::Jitter;
 use crate::node::joining::Joining;
+use crate::node::leaving::Leaving;
 use crate::node::links::{Links, Slot};
 use crate::node::members::Members;
 use crate::node::outbox::{Outbox, Output};
@@ -60,6 +63,7 @@ use crate::node::reflection::OwnAddresses;
 use crate::node::saved::{Revision, Saved};
 use crate::node::schedule::Schedule;
 use crate::node::subscriptions::Subscriptions;
+use crate::node::sync::Sync;
 use crate::node::timer::{LinkTimer, NodeTimer, NodeTimers};
 use crate::wire::address::Address;
 use crate::wire::id::NodeId;
@@ -109,7 +113,9 @@ pub struct Node {
     invites: Invites,
     responder: Responder,
     joining: Option<Joining>,
+    leaving: Option<Leaving>,
     subscriptions: Subscriptions,
+    sync: Sync,
     probes: Budget,
     /// Changes of known records that others may still cause.
     news: Budget,
@@ -147,14 +153,16 @@ impl Node {
             now,
             jitter,
             incarnations: Incarnations::new(&drbg.array()),
-            members: Members::new(config.max_members.get()),
+            members: Members::new(identity.node_id(), config.max_members.get()),
             links: Links::default(),
             history: History::default(),
             own: OwnAddresses::default(),
             invites: Invites::restore(saved.invites.clone()),
             responder: Responder::new(public_key, now),
             joining: None,
+            leaving: None,
             subscriptions: Subscriptions::default(),
+            sync: Sync::default(),
             probes: Budget::new(PROBE_BURST, PROBE_PERIOD, now),
             news: Budget::new(NEWS_BURST, NEWS_PERIOD, now),
             outbox: Outbox::default(),
@@ -227,6 +235,7 @@ impl Node {
             NodeTimer::Join => self.resend_join(now),
             NodeTimer::Pending => self.forget_unconfirmed(now),
             NodeTimer::Orphan => self.check_orphan(now),
+            NodeTimer::Farewell => self.say_farewell(now),
         }
     }
 

@@ -67,7 +67,10 @@ impl Node {
         let message = decoded.as_ref().map_err(|&error| error)?;
         let slot = match owner {
             Owner::Link(slot) => slot,
-            Owner::Pending | Owner::Joining => self.confirm(now, header.receiver)?,
+            Owner::Pending | Owner::Joining => match self.confirm(now, header.receiver)? {
+                Some(slot) => slot,
+                None => return Ok(()),
+            },
         };
         let Some(link) = self.links.get(slot) else { return Ok(()) };
         if !link.talks_by(header.receiver) {

@@ -1,5 +1,6 @@
 //! What a node knows at a moment, put together for people and programs.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use crate::node::Node;
@@ -8,6 +9,8 @@ use crate::node::links::Slot;
 use crate::node::reflection::{self, Realm};
 use crate::node::status::{Nat, PeerState, PeerStatus, Status};
 use crate::node::timer::LinkTimer;
+use crate::wire::id::NodeId;
+use crate::wire::name::Name;
 
 impl Node {
     /// Everything that the node knows about itself and its peers.
@@ -19,8 +22,9 @@ impl Node {
         let nat = addresses
             .first()
             .map_or(Nat::Unknown, |own| reflection::nat(Realm::of(own.address), &observations, own.address));
+        let owners = self.members.name_owners();
         let mut peers: Vec<PeerStatus> =
-            self.links.iter().filter_map(|(slot, _)| self.peer_status(now, slot)).collect();
+            self.links.iter().filter_map(|(slot, _)| self.peer_status(now, slot, &owners)).collect();
         peers.sort_unstable_by_key(|peer| (peer.name, peer.id));
         Status {
             id: self.id,
@@ -35,16 +39,17 @@ impl Node {
         }
     }
 
-    fn peer_status(&self, now: Instant, slot: Slot) -> Option<PeerStatus> {
+    fn peer_status(&self, now: Instant, slot: Slot, owners: &BTreeMap<Name, NodeId>) -> Option<PeerStatus> {
         let link: &Link = self.links.get(slot)?;
+        let record = self.members.get(link.id)?;
         let since = |at: Instant| now.saturating_duration_since(at);
         let silent = link.state != PeerState::Up;
         let next_try = link.timers.get(LinkTimer::Retry).filter(|_| silent);
         Some(PeerStatus {
             id: link.id,
-            name: self.members.name(link.id)?,
-            name_taken: self.members.name_taken(link.id),
-            public_key: self.members.get(link.id)?.public_key,
+            name: record.name,
+            name_taken: owners.get(&record.name).is_some_and(|owner| *owner != link.id),
+            public_key: record.public_key,
             state: if link.is_up() && link.in_conflict(now) { PeerState::Conflict } else { link.state },
             address: self.last_known(link),
             rtt: link.rtt,

@@ -41,6 +41,8 @@ pub(crate) enum NodeTimer {
     Pending,
     /// Nobody was heard since the start.
     Orphan,
+    /// The node leaves, and members have not confirmed it.
+    Farewell,
 }
 
 /// An enum whose variants are timers.
@@ -73,7 +75,7 @@ impl TimerKey for LinkTimer {
 }
 
 impl TimerKey for NodeTimer {
-    const ALL: &'static [Self] = &[Self::Exchange, Self::Join, Self::Pending, Self::Orphan];
+    const ALL: &'static [Self] = &[Self::Exchange, Self::Join, Self::Pending, Self::Orphan, Self::Farewell];
 
     fn place(self) -> usize {
         self as usize

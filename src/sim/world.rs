@@ -276,7 +276,7 @@ impl World {
                     if let Event::Joined { cluster } = &event {
                         machine.disk.cluster = Some(cluster.clone());
                     }
-                    if let Event::JoinRefused { .. } = &event {
+                    if let Event::JoinRefused { .. } | Event::Left { .. } = &event {
                         machine.disk.cluster = None;
                     }
                     self.trace.note(self.now, host, Happening::Told(format!("{event:?}")));

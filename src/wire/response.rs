@@ -73,6 +73,8 @@ pub enum Verdict {
     Used,
     /// The cluster has as many members as it may have: 3 on the wire.
     Full,
+    /// No admission can follow the one with which the joiner was removed: 4 on the wire.
+    Barred,
 }
 
 impl Response {
@@ -188,6 +190,7 @@ impl Verdict {
             Self::Expired => 1,
             Self::Used => 2,
             Self::Full => 3,
+            Self::Barred => 4,
         }
     }
 
@@ -197,6 +200,7 @@ impl Verdict {
             1 => Ok(Self::Expired),
             2 => Ok(Self::Used),
             3 => Ok(Self::Full),
+            4 => Ok(Self::Barred),
             _ => Err(DecodeError::Verdict),
         }
     }
@@ -275,13 +279,13 @@ mod tests {
     }
 
     #[test]
-    fn there_are_four_verdicts() {
+    fn there_are_five_verdicts() {
         for byte in 0..=255 {
             let verdict = if byte == 0 { Verdict::Accepted } else { Verdict::Used };
             let mut bytes = payload(verdict, 0).to_bytes();
             bytes[4] = byte;
             let read = ResponsePayload::from_bytes(Mode::Member, &bytes);
-            if byte < 4 {
+            if byte < 5 {
                 assert_eq!(read.unwrap().to_bytes(), bytes);
             } else {
                 assert_eq!(read, Err(DecodeError::Verdict));
@@ -291,7 +295,7 @@ mod tests {
 
     #[test]
     fn there_is_an_index_unless_it_is_a_refusal() {
-        for verdict in [Verdict::Accepted, Verdict::Expired, Verdict::Used, Verdict::Full] {
+        for verdict in [Verdict::Accepted, Verdict::Expired, Verdict::Used, Verdict::Full, Verdict::Barred] {
             for mode in [Mode::Member, Mode::Join] {
                 let right = payload(verdict, 0);
                 assert!(ResponsePayload::from_bytes(mode, &right.to_bytes()).is_ok());

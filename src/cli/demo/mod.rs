@@ -252,6 +252,8 @@ impl<'a> Demo<'a> {
             | Event::NodeConflict { .. }
             | Event::MemberAdded { .. }
             | Event::MemberRemoved { .. }
+            | Event::Removed { .. }
+            | Event::Left { .. }
             | Event::Orphan
             | Event::Recovered
             | Event::Joined { .. }

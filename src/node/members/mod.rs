@@ -5,17 +5,26 @@ use std::collections::BTreeMap;
 
 use ring::digest;
 
+use crate::node::event::Who;
 use crate::wire::id::{Digest, NodeId};
 use crate::wire::list::List;
 use crate::wire::members::Members as Page;
 use crate::wire::name::Name;
 use crate::wire::record::{MemberRecord, MemberState};
 
+/// How many removed nodes are remembered at least. Spec: `REMOVED_MAX`.
+pub(crate) const REMOVED_MAX: usize = 1024;
+
+/// The greatest admission that the numbers of new ones follow. Spec: `ADMISSION_COUNTED`.
+const COUNTED_MAX: u32 = (1 << 31) - 1;
+
 /// The member list.
 #[derive(Debug)]
 pub(crate) struct Members {
+    /// The node that keeps the list: its own record is in it whatever the bound says.
+    own: NodeId,
     records: BTreeMap<NodeId, MemberRecord>,
-    /// How many records are of members, and how many of either kind there may be.
+    /// How many records are of members, and how many of them there may be.
     present: usize,
     max: usize,
     digest: Cell<Option<Digest>>,
@@ -28,8 +37,11 @@ pub(crate) enum Merge {
     Known,
     /// Nothing: there is no room.
     Full,
-    /// The node is a member now.
-    Added,
+    /// The node is a member now; where the list was full, in the place of a member that was admitted later.
+    Added {
+        /// Who is not in the list any more.
+        displaced: Option<Who>,
+    },
     /// The member has a new name, or was admitted again.
     Changed,
     /// The node is no member any more.
@@ -39,9 +51,9 @@ pub(crate) enum Merge {
 }
 
 impl Members {
-    /// An empty list for at most `max` members, and as many removed ones.
-    pub(crate) fn new(max: usize) -> Self {
-        Self { records: BTreeMap::new(), present: 0, max, digest: Cell::new(None) }
+    /// An empty list of the node `own` for at most `max` members.
+    pub(crate) fn new(own: NodeId, max: usize) -> Self {
+        Self { own, records: BTreeMap::new(), present: 0, max, digest: Cell::new(None) }
     }
 
     /// The record of a node.
@@ -60,6 +72,11 @@ impl Members {
         self.records.len()
     }
 
+    /// The record of a node that was removed.
+    pub(crate) fn removed(&self, id: NodeId) -> Option<&MemberRecord> {
+        self.get(id).filter(|record| !is_member(record))
+    }
+
     /// All records, removed members included, by node ID.
     pub(crate) fn records(&self) -> impl Iterator<Item = (NodeId, &MemberRecord)> {
         self.records.iter().map(|(&id, record)| (id, record))
@@ -67,21 +84,30 @@ impl Members {
 
     /// Whether another member can be admitted.
     pub(crate) fn has_room(&self) -> bool {
-        self.present < self.max && self.records.len() < 2 * self.max
+        self.present < self.max
     }
 
-    /// The number of a next admission: greater than all that this node knows. Spec: MEMB-3.
-    pub(crate) fn next_admission(&self) -> u32 {
-        self.records.values().map(|record| record.admission).max().unwrap_or(0).saturating_add(1)
+    /// The number with which a node would be admitted next: greater than all that count, and than its own last one.
+    /// `None` if no greater one can be written. Spec: MEMB-3.
+    pub(crate) fn next_admission(&self, id: NodeId) -> Option<u32> {
+        let counted = self.records.values().map(|record| record.admission).filter(|&number| number <= COUNTED_MAX);
+        let own = self.get(id).map_or(0, |record| record.admission);
+        counted.max().unwrap_or(0).max(own).checked_add(1)
     }
 
-    /// Whether a member admitted earlier has the same name. Spec: MEMB-6.
-    pub(crate) fn name_taken(&self, id: NodeId) -> bool {
-        let Some(own) = self.get(id) else { return false };
-        let earlier = |(other, record): (&NodeId, &MemberRecord)| {
-            is_member(record) && record.name == own.name && (record.admission, *other) < (own.admission, id)
-        };
-        self.records.iter().any(earlier)
+    /// Of every name the member that has it: the one admitted first. Spec: MEMB-6.
+    pub(crate) fn name_owners(&self) -> BTreeMap<Name, NodeId> {
+        let mut members: Vec<(u32, NodeId, Name)> = self
+            .records()
+            .filter(|(_, record)| is_member(record))
+            .map(|(id, record)| (record.admission, id, record.name))
+            .collect();
+        members.sort_unstable();
+        let mut owners = BTreeMap::new();
+        for (_, id, name) in members {
+            owners.entry(name).or_insert(id);
+        }
+        owners
     }
 
     /// Whether a record is greater than the one that is known of its node.
@@ -89,31 +115,65 @@ impl Members {
         self.get(record.id()).is_none_or(|known| rank(known) < rank(record))
     }
 
-    /// Takes a record in if it is greater than the one it knows. Commutative, associative, idempotent. Spec: MEMB-2.
+    /// Takes a record in if it is greater than the one it knows. Commutative, associative, idempotent while nothing has
+    /// to make room. Spec: MEMB-2, MEMB-10, MEMB-11.
     pub(crate) fn merge(&mut self, record: &MemberRecord) -> Merge {
         let id = record.id();
-        let known = self.records.get(&id);
         if !self.is_news(record) {
             return Merge::Known;
         }
-        let was_member = known.is_some_and(is_member);
-        let adds = is_member(record) && !was_member;
-        if (known.is_none() && self.records.len() >= 2 * self.max) || (adds && self.present >= self.max) {
-            return Merge::Full;
+        let known = self.records.get(&id);
+        let merge = match (known.is_some_and(is_member), is_member(record)) {
+            (false, true) if self.present < self.max => Merge::Added { displaced: None },
+            (false, true) => match self.displace(record) {
+                Some(displaced) => Merge::Added { displaced: Some(displaced) },
+                None => return Merge::Full,
+            },
+            (true, true) => Merge::Changed,
+            (true, false) => Merge::Removed,
+            (false, false) if known.is_some() || self.removals() < REMOVED_MAX => Merge::Noted,
+            (false, false) => return Merge::Full,
+        };
+        match merge {
+            Merge::Added { .. } => self.present += 1,
+            Merge::Removed => {
+                self.forget_a_removal();
+                self.present -= 1;
+            }
+            Merge::Known | Merge::Full | Merge::Changed | Merge::Noted => {}
         }
         self.records.insert(id, *record);
         self.digest.set(None);
-        match (was_member, is_member(record)) {
-            (false, true) => {
-                self.present += 1;
-                Merge::Added
-            }
-            (true, false) => {
-                self.present -= 1;
-                Merge::Removed
-            }
-            (true, true) => Merge::Changed,
-            (false, false) => Merge::Noted,
+        merge
+    }
+
+    /// How many removed nodes are in the list.
+    fn removals(&self) -> usize {
+        self.records.len() - self.present
+    }
+
+    /// Makes room for a member in a full list: the one admitted last goes, unless the new one was admitted later still.
+    fn displace(&mut self, record: &MemberRecord) -> Option<Who> {
+        let id = record.id();
+        let others = self.records().filter(|&(other, known)| is_member(known) && other != self.own);
+        let (last, known) = others.max_by_key(|&(other, known)| (known.admission, other))?;
+        if id != self.own && (known.admission, last) < (record.admission, id) {
+            return None;
+        }
+        let displaced = Who { id: last, name: known.name };
+        self.records.remove(&last);
+        self.present -= 1;
+        Some(displaced)
+    }
+
+    /// Makes room for the removal of a member, which always has room: the oldest removal is forgotten.
+    fn forget_a_removal(&mut self) {
+        if self.removals() < REMOVED_MAX {
+            return;
+        }
+        let removals = self.records().filter(|(_, record)| !is_member(record));
+        if let Some((oldest, _)) = removals.min_by_key(|&(id, record)| (record.admission, id)) {
+            self.records.remove(&oldest);
         }
     }
 

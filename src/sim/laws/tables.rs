@@ -11,6 +11,8 @@ use crate::sim::world::HostId;
 const PENDING_MAX: usize = 64;
 /// Spec: `SUBSCRIPTIONS_MAX`.
 const SUBSCRIPTIONS_MAX: usize = 4096;
+/// Spec: `REMOVED_MAX`.
+const REMOVED_MAX: usize = 1024;
 /// Spec: `INVITES_MAX`.
 const INVITES_MAX: usize = 64;
 /// Spec: `SOURCES_MAX`.
@@ -45,7 +47,7 @@ impl Tables {
     /// P28 and P15, after a step.
     pub(crate) fn stepped(&mut self, now: Duration, host: HostId, facts: &Facts, members_max: usize) -> Verdict {
         let bounds = [
-            ("records", facts.records, 2 * members_max),
+            ("records", facts.records, members_max + REMOVED_MAX),
             ("links", facts.links, members_max),
             ("pending handshakes", facts.pending, PENDING_MAX),
             ("subscriptions", facts.subscriptions, SUBSCRIPTIONS_MAX),
