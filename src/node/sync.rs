@@ -73,7 +73,7 @@ impl Node {
     pub(super) fn synchronise(&mut self, now: Instant, slot: Slot) {
         let own = self.members.digest();
         let Some(link) = self.links.get(slot) else { return };
-        let differs = link.digest.is_some_and(|digest| digest != own) && link.is_up();
+        let (up, differs) = (link.is_up(), link.digest.is_some_and(|digest| digest != own));
         match &mut self.sync.reading {
             Some(reading) if reading.slot != slot => {
                 self.arm_sync(now, slot);
@@ -84,7 +84,7 @@ impl Node {
                 return;
             }
             Some(reading) => reading.tries += 1,
-            None if !differs => return,
+            None if !differs || !up => return,
             None => {
                 let (after, pages) = (NodeId::NONE, pages_max());
                 self.sync.reading = Some(Reading { slot, after, pages, tries: 1, fruitful: false });

@@ -16,4 +16,5 @@ mod insider;
 mod joining;
 mod knowledge;
 mod liveness;
+mod membership;
 mod sessions;
