@@ -167,6 +167,10 @@ impl Store for Shelf {
         *shelf = (shelf.0 + 1, shelf.1, saved.clone());
         Ok(())
     }
+    fn left(&mut self) -> io::Result<()> {
+        *self.0.lock().unwrap() = (0, 0, Saved::default());
+        Ok(())
+    }
     fn save(&mut self, saved: &Saved) -> io::Result<()> {
         let mut shelf = self.0.lock().unwrap();
         *shelf = (shelf.0, shelf.1 + 1, saved.clone());

@@ -8,12 +8,10 @@ use serde_json::json;
 use crate::cli::age::age;
 use crate::cli::args::Global;
 use crate::cli::failure::{Exit, Failure};
+use crate::cli::member_name::{self, Meant};
 use crate::cli::node_client;
 use crate::daemon::control_client::Client;
 use crate::daemon::status_report::{PeerReport, StatusReport};
-
-/// A shorter beginning of an ID could be a name, or fit several nodes.
-const PREFIX_MIN: usize = 8;
 
 /// The arguments of `dddns addr`.
 #[derive(clap::Args)]
@@ -100,31 +98,13 @@ fn no_address(args: &Args, found: &Found) -> Failure {
     Failure::new(Exit::Unknown, message)
 }
 
-/// Who is meant: this node itself, or a member by shown name, ID, beginning of an ID, or claimed name.
+/// Who is meant: this node itself, where nobody is named.
 fn find(report: &StatusReport, name: Option<&str>) -> Result<Found, Failure> {
-    let node = &report.node;
     let Some(asked) = name else { return Ok(own(report)) };
-    let asked = asked.to_ascii_lowercase();
-    // Peers first: one that is shown by the very name of this node was admitted earlier, so the name is its own.
-    if let Some(peer) = report.peers.iter().find(|peer| peer.name == asked) {
-        return Ok(of(peer));
-    }
-    if asked == node.name {
-        return Ok(own(report));
-    }
-    let fits = |id: &str| asked.len() >= PREFIX_MIN && id.starts_with(&asked);
-    if fits(&node.id) {
-        return Ok(own(report));
-    }
-    let fitting: Vec<&PeerReport> = report.peers.iter().filter(|peer| fits(&peer.id)).collect();
-    match fitting.as_slice() {
-        [peer] => Ok(of(peer)),
-        [] => {
-            let message = format!("no member is called {asked:?}: dddns status lists them");
-            Err(Failure::new(Exit::Unknown, message))
-        }
-        _ => Err(Failure::new(Exit::Unknown, format!("several IDs begin with {asked:?}: give more of it"))),
-    }
+    Ok(match member_name::find(report, asked)? {
+        Meant::Itself => own(report),
+        Meant::Peer(peer) => of(peer),
+    })
 }
 
 /// This node: its widest scope first, in it IPv4 first.

@@ -8,7 +8,7 @@ use tracing::level_filters::LevelFilter;
 
 use crate::cli::failure::Failure;
 use crate::cli::style::Style;
-use crate::cli::{addr, config, decode, events, init, invite, join, status};
+use crate::cli::{addr, config, decode, events, forget, init, invite, join, status};
 use crate::daemon::state_dir::StateDir;
 
 /// Keeps your machines together while their addresses change, with no server between them.
@@ -47,6 +47,12 @@ pub(super) enum Command {
     Addr(addr::Args),
     /// Follow changes, one line each
     Events(events::Args),
+    /// Remove a member from the cluster, everywhere; only a new invite lets it back in
+    Forget(forget::Args),
+    /// Take this node out of its cluster, and end it
+    ///
+    /// The other members remove it. It keeps its key and its configuration, and may join again with a new invite.
+    Leave,
     /// Check or show the configuration
     Config(config::Args),
     /// See it work: three nodes on this machine find each other and heal after moves

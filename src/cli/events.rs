@@ -31,7 +31,9 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
                     global.hint(&format!("{count} changes were missed: dddns status shows the present state"))
                 }
                 Reply::Following => {}
-                Reply::Status(_) | Reply::Invite(_) | Reply::Error(_) => return Err(node_client::nonsense()),
+                Reply::Status(_) | Reply::Invite(_) | Reply::Forgotten | Reply::Left(_) | Reply::Error(_) => {
+                    return Err(node_client::nonsense());
+                }
             }
         }
     })

@@ -89,13 +89,34 @@ impl From<ClientError> for Failure {
         let exit = match &error {
             ClientError::Socket(SocketError::NotRunning { .. }) | ClientError::Ended { .. } => Exit::NotRunning,
             ClientError::TimedOut => Exit::TimedOut,
-            ClientError::Refused(ErrorReply { kind: ErrorKind::Stopping, .. }) => Exit::NotRunning,
-            ClientError::Refused(_)
-            | ClientError::Socket(_)
-            | ClientError::Io(_)
-            | ClientError::Schema(_)
-            | ClientError::Garbled(_) => Exit::Failed,
+            ClientError::Refused(ErrorReply { kind, .. }) => match kind {
+                ErrorKind::Stopping => Exit::NotRunning,
+                ErrorKind::Refused => Exit::Refused,
+                ErrorKind::UnknownPeer => Exit::Unknown,
+                ErrorKind::BadRequest
+                | ErrorKind::Schema
+                | ErrorKind::UnknownCommand
+                | ErrorKind::TooLong
+                | ErrorKind::Busy => Exit::Failed,
+            },
+            ClientError::Socket(_) | ClientError::Io(_) | ClientError::Schema(_) | ClientError::Garbled(_) => {
+                Exit::Failed
+            }
         };
+        Self::new(exit, error.to_string())
+    }
+}
+
+impl From<LoadError> for Failure {
+    fn from(error: LoadError) -> Self {
+        let exit = if matches!(error, LoadError::Removed { .. }) { Exit::Refused } else { Exit::Failed };
+        Self::new(exit, error.to_string())
+    }
+}
+
+impl From<RequestError> for Failure {
+    fn from(error: RequestError) -> Self {
+        let exit = if matches!(error, RequestError::Refused(_)) { Exit::Refused } else { Exit::Failed };
         Self::new(exit, error.to_string())
     }
 }
@@ -120,9 +141,7 @@ macro_rules! failed {
 failed!(
     ConfigError,
     KeyFileError,
-    LoadError,
     NoEntropy,
-    RequestError,
     RunError,
     SocketError,
     StartError,

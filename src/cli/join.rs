@@ -17,7 +17,9 @@ use crate::daemon::file_store::FileStore;
 use crate::daemon::state_file::State;
 use crate::daemon::{duration_text, key_file, start, state_file};
 use crate::driver::event_stream::Events;
+use crate::driver::handle::RequestError;
 use crate::driver::{Driver, clock};
+use crate::node::error::CommandError;
 use crate::node::event::{Event, Refusal};
 use crate::wire::address::Address;
 
@@ -47,7 +49,11 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
     log::start(global, LevelFilter::WARN);
     let setup = Setup::begin(&args.node, global)?;
     let state = state_file::read(&setup.dir.state())?.unwrap_or_default();
-    let cluster = key_file::read_cluster(&setup.dir.cluster_key())?;
+    // A node that was removed, or has left, begins anew: nothing of the old cluster may get into the next one.
+    let removed = state.removed_by(&setup.identity.public_key()).is_some();
+    let cluster = key_file::read_cluster(&setup.dir.cluster_key())?.filter(|_| !removed);
+    let resumes = cluster.is_some() || (state.joined_with == Some(token.id()) && !removed);
+    let state = if resumes { state } else { State::default() };
     if let Some(cluster) = &cluster {
         let open = state.join_is_open(&setup.identity.public_key());
         match state.joined_with == Some(token.id()) {
@@ -142,7 +148,11 @@ async fn attempt(
     let events = driver.events();
     let running = tokio::spawn(driver.store(store).run());
     if let Some(token) = token {
-        node.join(token.clone()).await?;
+        let unusable = RequestError::Refused(CommandError::UnusableInvite);
+        node.join(token.clone()).await.map_err(|error| match error == unusable {
+            true => Failure::new(Exit::Usage, error.to_string()),
+            false => error.into(),
+        })?;
     }
     let outcome = watch(events, &admitted, member, deadline).await;
     // The end stores what was learned and tells the others; they will hear of the node again when it runs.

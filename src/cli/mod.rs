@@ -9,10 +9,13 @@ mod decode;
 pub mod demo;
 mod events;
 mod failure;
+mod forget;
 mod init;
 mod invite;
 mod join;
+mod leave;
 mod log;
+mod member_name;
 mod node_client;
 mod run;
 mod setup;
@@ -58,6 +61,8 @@ fn dispatch(cli: &Cli) -> Result<Exit, Failure> {
         Command::Status(args) => status::run(args, global),
         Command::Addr(args) => addr::run(args, global),
         Command::Events(args) => events::run(args, global),
+        Command::Forget(args) => forget::run(args, global),
+        Command::Leave => leave::run(global),
         Command::Config(args) => config::run(args, global),
         Command::Demo => {
             log::start(global, LevelFilter::WARN);

@@ -23,7 +23,13 @@ pub(super) fn ask(global: &Global, request: &Request) -> Result<Reply, Failure> 
 pub(super) async fn status(client: &mut Client) -> Result<Box<StatusReply>, Failure> {
     match client.ask(&Request::Status).await? {
         Reply::Status(status) => Ok(status),
-        Reply::Invite(_) | Reply::Following | Reply::Event(_) | Reply::Missed(_) | Reply::Error(_) => Err(nonsense()),
+        Reply::Invite(_)
+        | Reply::Forgotten
+        | Reply::Left(_)
+        | Reply::Following
+        | Reply::Event(_)
+        | Reply::Missed(_)
+        | Reply::Error(_) => Err(nonsense()),
     }
 }
 

@@ -1,7 +1,9 @@
 //! `dddns run`: the node in the foreground.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tracing::level_filters::LevelFilter;
@@ -13,11 +15,14 @@ use crate::cli::{log, node_client};
 use crate::daemon::control_server::ControlServer;
 use crate::daemon::control_socket;
 use crate::daemon::file_store::FileStore;
-use crate::daemon::start::Start;
+use crate::daemon::start::{Start, StartError};
 use crate::daemon::state_dir::StateDir;
+use crate::daemon::state_file::Remover;
 use crate::driver::Driver;
 use crate::driver::error::RunError;
+use crate::driver::event_stream::Events;
 use crate::driver::handle::Handle;
+use crate::node::event::Event;
 
 /// How long the node may take to tell its peers that it ends and to store what it knows.
 const GRACE: Duration = Duration::from_secs(5);
@@ -26,6 +31,7 @@ const GRACE: Duration = Duration::from_secs(5);
 pub(super) fn run(global: &Global) -> Result<Exit, Failure> {
     log::start(global, LevelFilter::INFO);
     let dir = global.state_dir()?;
+    dir.refuse_other_writers()?;
     // Where nothing is, nothing is made.
     let _lock = if dir.path().is_dir() { Some(dir.lock()?) } else { None };
     let start = Start::load(&dir, global.config().as_deref())?;
@@ -43,9 +49,11 @@ async fn serve(dir: StateDir, start: Start) -> Result<Exit, Failure> {
     let listen = start.settings.listen.clone();
     let store = FileStore::new(dir.clone(), start.identity.public_key(), start.state.joined_with);
     let (driver, node) = Driver::new(start.config, start.identity, start.state.saved, start.settings)?;
+    let mut events = driver.events();
+    let left = Arc::new(Notify::new());
     let listener = control_socket::listen(&dir)?;
     let mut running = tokio::spawn(driver.store(store).run());
-    tokio::spawn(ControlServer { node: node.clone(), listen }.run(listener));
+    tokio::spawn(ControlServer { node: node.clone(), listen, left: Arc::clone(&left) }.run(listener));
     tell_systemd(Moment::Ready);
     tokio::select! {
         ended = &mut running => outcome(ended),
@@ -54,7 +62,28 @@ async fn serve(dir: StateDir, start: Start) -> Result<Exit, Failure> {
             tell_systemd(Moment::Stopping);
             stop(&node, running).await
         }
+        () = left.notified() => {
+            tell_systemd(Moment::Stopping);
+            stop(&node, running).await
+        }
+        by = removal(&mut events) => {
+            tell_systemd(Moment::Stopping);
+            stop(&node, running).await?;
+            Err(StartError::Removed { dir: dir.path().to_owned(), by }.into())
+        }
     }
+}
+
+/// Waits until another member has removed this node, and says who.
+async fn removal(events: &mut Events) -> Remover {
+    while let Some(event) = events.next().await {
+        if let Event::Removed { by } = event {
+            return Remover::Member(
+                by.map_or_else(|| "a member that is not known any more".to_owned(), |by| by.name.to_string()),
+            );
+        }
+    }
+    std::future::pending().await
 }
 
 fn tell_start(dir: &StateDir, start: &Start) {

@@ -61,9 +61,13 @@ impl Client {
         }
         match parse(&line)? {
             Reply::Error(refused) => Err(ClientError::Refused(refused)),
-            reply @ (Reply::Status(_) | Reply::Invite(_) | Reply::Following | Reply::Event(_) | Reply::Missed(_)) => {
-                Ok(reply)
-            }
+            reply @ (Reply::Status(_)
+            | Reply::Invite(_)
+            | Reply::Forgotten
+            | Reply::Left(_)
+            | Reply::Following
+            | Reply::Event(_)
+            | Reply::Missed(_)) => Ok(reply),
         }
     }
 

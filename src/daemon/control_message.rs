@@ -26,6 +26,13 @@ pub(crate) enum Request {
         /// Where a joiner may find the node: IP addresses, or IP addresses with ports.
         addresses: Vec<String>,
     },
+    /// The removal of a member.
+    Forget {
+        /// Its whole node ID.
+        id: String,
+    },
+    /// The node's own way out of its cluster. It stops after the answer.
+    Leave,
 }
 
 /// A request as it is written: which keys belong to which command is checked after the command is known.
@@ -38,6 +45,8 @@ struct RequestLine {
     ttl_ms: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     addresses: Option<Vec<String>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    id: Option<String>,
 }
 
 /// What the schema of a line is, whatever else is in it.
@@ -63,6 +72,10 @@ pub(crate) enum Reply {
     Status(Box<StatusReply>),
     /// To [`Request::Invite`].
     Invite(InviteReply),
+    /// To [`Request::Forget`]: done.
+    Forgotten,
+    /// To [`Request::Leave`]: done.
+    Left(LeftReply),
     /// To [`Request::Events`], at once: every event after this line is told.
     Following,
     /// To [`Request::Events`], again and again.
@@ -99,6 +112,15 @@ impl std::fmt::Debug for InviteReply {
     }
 }
 
+/// How the node left its cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct LeftReply {
+    /// How many members have confirmed it.
+    pub(crate) confirmed: usize,
+    /// How many other members there were.
+    pub(crate) others: usize,
+}
+
 /// Why a request was not carried out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ErrorReply {
@@ -124,6 +146,8 @@ pub(crate) enum ErrorKind {
     Busy,
     /// The node refused the command.
     Refused,
+    /// There is no such member.
+    UnknownPeer,
     /// The node is stopping.
     Stopping,
 }
@@ -138,12 +162,22 @@ impl ErrorReply {
 impl Request {
     /// The line to send, with its line feed.
     pub(crate) fn to_line(&self) -> String {
-        let (command, ttl_ms, addresses) = match self {
-            Self::Status => ("status", None, None),
-            Self::Events => ("events", None, None),
-            Self::Invite { ttl_ms, addresses } => ("invite", Some(*ttl_ms), Some(addresses.clone())),
+        let bare = |command: &str| RequestLine {
+            schema: SCHEMA.to_owned(),
+            command: command.to_owned(),
+            ttl_ms: None,
+            addresses: None,
+            id: None,
         };
-        line(&RequestLine { schema: SCHEMA.to_owned(), command: command.to_owned(), ttl_ms, addresses })
+        line(&match self {
+            Self::Status => bare("status"),
+            Self::Events => bare("events"),
+            Self::Invite { ttl_ms, addresses } => {
+                RequestLine { ttl_ms: Some(*ttl_ms), addresses: Some(addresses.clone()), ..bare("invite") }
+            }
+            Self::Forget { id } => RequestLine { id: Some(id.clone()), ..bare("forget") },
+            Self::Leave => bare("leave"),
+        })
     }
 
     /// Reads a line.
@@ -158,18 +192,21 @@ impl Request {
             return Err(ErrorReply::new(ErrorKind::Schema, message));
         }
         let request: RequestLine = serde_json::from_slice(line).map_err(bad)?;
-        match (request.command.as_str(), request.ttl_ms, request.addresses) {
-            ("status", None, None) => Ok(Self::Status),
-            ("events", None, None) => Ok(Self::Events),
-            ("invite", Some(ttl_ms), addresses) => {
+        let bad = |message: &str| Err(ErrorReply::new(ErrorKind::BadRequest, message));
+        match (request.command.as_str(), request.ttl_ms, request.addresses, request.id) {
+            ("status", None, None, None) => Ok(Self::Status),
+            ("events", None, None, None) => Ok(Self::Events),
+            ("leave", None, None, None) => Ok(Self::Leave),
+            ("invite", Some(ttl_ms), addresses, None) => {
                 Ok(Self::Invite { ttl_ms, addresses: addresses.unwrap_or_default() })
             }
-            ("status" | "events", _, _) => {
-                Err(ErrorReply::new(ErrorKind::BadRequest, "this command takes neither ttl_ms nor addresses"))
-            }
-            ("invite", None, _) => Err(ErrorReply::new(ErrorKind::BadRequest, "invite needs ttl_ms")),
-            (_, _, _) => {
-                Err(ErrorReply::new(ErrorKind::UnknownCommand, "known commands are status, events and invite"))
+            ("forget", None, None, Some(id)) => Ok(Self::Forget { id }),
+            ("status" | "events" | "leave", _, _, _) => bad("this command takes nothing else"),
+            ("invite", _, _, _) => bad("invite needs ttl_ms, and takes addresses besides"),
+            ("forget", _, _, _) => bad("forget needs id, and nothing else"),
+            (_, _, _, _) => {
+                let message = "known commands are status, events, invite, forget and leave";
+                Err(ErrorReply::new(ErrorKind::UnknownCommand, message))
             }
         }
     }
@@ -195,7 +232,8 @@ mod tests {
     #[test]
     fn requests_are_read_back_as_they_were_written() {
         let invite = Request::Invite { ttl_ms: 1_000, addresses: vec!["192.0.2.7".to_owned()] };
-        for request in [Request::Status, Request::Events, invite] {
+        let forget = Request::Forget { id: "a4dqobyha4dqobyha4dqobyha4".to_owned() };
+        for request in [Request::Status, Request::Events, invite, forget, Request::Leave] {
             let line = request.to_line();
             assert!(line.ends_with('\n') && line.starts_with("{\"schema\":\"dddns.control/1\""), "{line}");
             assert_eq!(Request::parse(line.as_bytes()), Ok(request));
@@ -216,6 +254,8 @@ mod tests {
             (of(",\"command\":\"status\",\"extra\":1"), ErrorKind::BadRequest),
             (of(",\"command\":\"invite\""), ErrorKind::BadRequest),
             (of(",\"command\":\"invite\",\"ttl_ms\":-1"), ErrorKind::BadRequest),
+            (of(",\"command\":\"forget\""), ErrorKind::BadRequest),
+            (of(",\"command\":\"leave\",\"id\":\"x\""), ErrorKind::BadRequest),
         ] {
             assert_eq!(Request::parse(line.as_bytes()).map_err(|error| error.kind), Err(kind), "{line}");
         }

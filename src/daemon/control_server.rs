@@ -7,18 +7,22 @@ use std::time::Duration;
 
 use interprocess::local_socket::tokio::{Listener, prelude::*};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use tokio::time::timeout;
 
 use crate::auth::invite::Token;
-use crate::daemon::control_message::{ErrorKind, ErrorReply, InviteReply, REQUEST_MAX, Reply, Request, StatusReply};
+use crate::daemon::control_message::{
+    ErrorKind, ErrorReply, InviteReply, LeftReply, REQUEST_MAX, Reply, Request, StatusReply,
+};
 use crate::daemon::event_report::EventReport;
 use crate::daemon::rfc3339;
 use crate::daemon::status_report::{StatusReport, TableHints};
 use crate::driver::clock;
 use crate::driver::event_stream::Events;
-use crate::driver::handle::{Handle, RequestError, Stopped};
+use crate::driver::handle::{Farewell, Handle, RequestError, Stopped};
+use crate::node::error::CommandError;
 use crate::wire::address::Address;
+use crate::wire::id::NodeId;
 
 /// How many clients are served at a time. A person has a few; each costs a buffer.
 const CLIENTS_MAX: usize = 32;
@@ -39,6 +43,8 @@ pub(crate) struct ControlServer {
     pub(crate) node: Handle,
     /// Where it was told to listen, the first one first.
     pub(crate) listen: Vec<SocketAddr>,
+    /// Is notified once a client has been told that the node has left its cluster.
+    pub(crate) left: Arc<Notify>,
 }
 
 impl ControlServer {
@@ -89,6 +95,17 @@ impl ControlServer {
                 Ok(Request::Events) => return self.follow(stream).await,
                 Ok(Request::Status) => self.status().await,
                 Ok(Request::Invite { ttl_ms, addresses }) => self.invite(ttl_ms, &addresses).await,
+                Ok(Request::Forget { id }) => self.forget(&id).await,
+                Ok(Request::Leave) => {
+                    let reply = self.leave().await;
+                    let left = matches!(reply, Reply::Left(_));
+                    let told = send(&mut stream, reply).await;
+                    if left {
+                        self.left.notify_one();
+                    }
+                    told?;
+                    continue;
+                }
                 Err(refused) => Reply::Error(refused),
             };
             send(&mut stream, reply).await?;
@@ -116,8 +133,22 @@ impl ControlServer {
         }
         match self.node.create_invite(Duration::from_millis(ttl_ms), &parsed).await {
             Ok(token) => Reply::Invite(invite_reply(&token)),
-            Err(RequestError::Refused(refused)) => error(ErrorKind::Refused, refused.to_string()),
-            Err(RequestError::Stopped(Stopped)) => stopping(),
+            Err(failed) => refusal(failed),
+        }
+    }
+
+    async fn forget(&self, id: &str) -> Reply {
+        let Ok(id) = id.parse::<NodeId>() else { return error(ErrorKind::BadRequest, format!("{id:?} is no node ID")) };
+        match self.node.forget(id).await {
+            Ok(()) => Reply::Forgotten,
+            Err(failed) => refusal(failed),
+        }
+    }
+
+    async fn leave(&self) -> Reply {
+        match self.node.leave().await {
+            Ok(Farewell { confirmed, others }) => Reply::Left(LeftReply { confirmed, others }),
+            Err(failed) => refusal(failed),
         }
     }
 
@@ -165,6 +196,16 @@ fn invite_reply(token: &Token) -> InviteReply {
 fn missed(events: &mut Events) -> Option<Reply> {
     let missed = events.missed();
     (missed > 0).then_some(Reply::Missed(missed))
+}
+
+fn refusal(failed: RequestError) -> Reply {
+    match failed {
+        RequestError::Refused(refused @ CommandError::UnknownPeer) => {
+            error(ErrorKind::UnknownPeer, refused.to_string())
+        }
+        RequestError::Refused(refused) => error(ErrorKind::Refused, refused.to_string()),
+        RequestError::Stopped(Stopped) => stopping(),
+    }
 }
 
 fn stopping() -> Reply {

@@ -67,8 +67,16 @@ impl Store for FileStore {
         if let Some(config) = &self.new_config {
             config.write()?;
         }
+        // That of a cluster which removed the node, if there is one: never beside the state of another cluster.
+        key_file::remove_cluster(&self.dir.cluster_key()).map_err(io::Error::other)?;
         self.save(saved)?;
         Ok(key_file::write_cluster(&self.dir.cluster_key(), cluster)?)
+    }
+
+    fn left(&mut self) -> io::Result<()> {
+        key_file::remove_cluster(&self.dir.cluster_key()).map_err(io::Error::other)?;
+        self.joined_with = None;
+        Ok(state_file::write(&self.dir.state(), &State::default())?)
     }
 
     fn save(&mut self, saved: &Saved) -> io::Result<()> {
@@ -102,5 +110,10 @@ mod tests {
         let state = state_file::read(&dir.state()).unwrap().unwrap();
         assert_eq!(state, State { saved: Saved::default(), joined_with: Some(InviteId([4; 8])) });
         assert_eq!(std::fs::read_to_string(dir.config()).unwrap(), "name = \"attic\"");
+
+        store.left().unwrap();
+        assert_eq!(key_file::read_cluster(&dir.cluster_key()).unwrap(), None);
+        assert_eq!(state_file::read(&dir.state()).unwrap(), Some(State::default()));
+        assert!(dir.config().exists(), "what the owner said stays");
     }
 }

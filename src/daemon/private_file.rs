@@ -40,7 +40,7 @@ pub(crate) fn read(path: &Path) -> Result<Option<Zeroizing<String>>, ReadError> 
 /// Something cannot be written; the old content is still there. (Where only the folder cannot be synced the new content
 /// is, and a power cut may bring the old one back.)
 pub(crate) fn replace(path: &Path, content: &[u8]) -> Result<(), WriteError> {
-    let failed = |source| WriteError { path: path.to_owned(), source };
+    let failed = |source| WriteError::Unchanged { path: path.to_owned(), source };
     let new = beside(path);
     let written = write_synced(&new, content).and_then(|()| fs::rename(&new, path));
     if let Err(error) = written {
@@ -48,7 +48,7 @@ pub(crate) fn replace(path: &Path, content: &[u8]) -> Result<(), WriteError> {
         let _ = fs::remove_file(&new);
         return Err(failed(error));
     }
-    sync_folder(path).map_err(failed)
+    sync_folder(path).map_err(|source| WriteError::Unsynced { path: path.to_owned(), source })
 }
 
 /// The name of the new file until it is renamed. One writer holds the state directory, so one name is enough, and what
@@ -119,17 +119,21 @@ pub(crate) enum ReadError {
     Open { path: PathBuf, mode: u32 },
 }
 
-/// Why a file was not written. Its old content, if it had any, is still there.
+/// Why a file was not written, or not for good.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot write {}: {source}: nothing was changed", path.display())]
-pub(crate) struct WriteError {
-    path: PathBuf,
-    source: io::Error,
+pub(crate) enum WriteError {
+    /// Its old content, if it had any, is still there.
+    #[error("cannot write {}: {source}: nothing was changed", path.display())]
+    Unchanged { path: PathBuf, source: io::Error },
+    /// The new content is there, and a power cut may bring the old one back.
+    #[error("wrote {}, but cannot sync its folder: {source}: a power cut may undo it", path.display())]
+    Unsynced { path: PathBuf, source: io::Error },
 }
 
 impl From<WriteError> for io::Error {
     fn from(error: WriteError) -> Self {
-        Self::new(error.source.kind(), error.to_string())
+        let (WriteError::Unchanged { source, .. } | WriteError::Unsynced { source, .. }) = &error;
+        Self::new(source.kind(), error.to_string())
     }
 }
 
@@ -158,6 +162,14 @@ mod tests {
         let error = replace(&path, b"new").unwrap_err();
         assert!(error.to_string().contains("nothing was changed"), "{error}");
         assert_eq!(read(&path).unwrap().unwrap().as_str(), "old");
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_synced_is_told_apart_from_a_failed_write() {
+        let source = || io::Error::from(io::ErrorKind::PermissionDenied);
+        let unsynced = WriteError::Unsynced { path: "/x/file".into(), source: source() };
+        assert!(!unsynced.to_string().contains("nothing was changed"), "{unsynced}");
+        assert_eq!(io::Error::from(unsynced).kind(), io::ErrorKind::PermissionDenied);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::daemon::config_file::{ConfigError, ConfigFile, ConfigPeer};
 use crate::daemon::host_name;
 use crate::daemon::key_file::{self, KeyFileError};
 use crate::daemon::state_dir::StateDir;
-use crate::daemon::state_file::{self, State, StateFileError};
+use crate::daemon::state_file::{self, Remover, State, StateFileError};
 use crate::driver::{Host, Settings};
 use crate::wire::id::NodeId;
 
@@ -35,9 +35,13 @@ impl Start {
     pub(crate) fn load(dir: &StateDir, config: Option<&Path>) -> Result<Self, StartError> {
         let no_node = || StartError::NoNode { dir: dir.path().to_owned() };
         let identity = key_file::read_node(&dir.node_key())?.ok_or_else(no_node)?;
-        let cluster = key_file::read_cluster(&dir.cluster_key())?.ok_or_else(no_node)?;
+        let no_cluster = || StartError::NoCluster { dir: dir.path().to_owned() };
+        let cluster = key_file::read_cluster(&dir.cluster_key())?.ok_or_else(no_cluster)?;
         let file = read_config(dir, config)?.unwrap_or_default();
         let state = state_file::read(&dir.state())?;
+        if let Some(by) = state.as_ref().and_then(|state| state.removed_by(&identity.public_key())) {
+            return Err(StartError::Removed { dir: dir.path().to_owned(), by });
+        }
         let state_is_new = state.is_none();
         Ok(Self {
             config: core_config(&file, &identity, Some(cluster)),
@@ -98,6 +102,15 @@ fn others<'f>(file: &'f ConfigFile, identity: &Identity) -> impl Iterator<Item =
     file.peers.iter().map(|set| &set.value).filter(move |peer| peer.peer.public_key != own)
 }
 
+/// What a removed node is told.
+fn removed(dir: &Path, by: &Remover) -> String {
+    let what = match by {
+        Remover::Itself => "has left its cluster".to_owned(),
+        Remover::Member(name) => format!("was removed from its cluster by {name}"),
+    };
+    format!("the node in {} {what}: run  dddns join TOKEN  with a new invite to come back", dir.display())
+}
+
 /// Why a node cannot start from its files.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StartError {
@@ -107,6 +120,15 @@ pub(crate) enum StartError {
         dir.display()
     )]
     NoNode { dir: PathBuf },
+    /// The node belongs to no cluster.
+    #[error(
+        "the node in {} belongs to no cluster: run  dddns join TOKEN  with an invite, or  dddns init  for a new cluster",
+        dir.display()
+    )]
+    NoCluster { dir: PathBuf },
+    /// The cluster removed the node, or it left.
+    #[error("{}", removed(dir, by))]
+    Removed { dir: PathBuf, by: Remover },
     /// The configuration that was named is not there.
     #[error("there is no configuration file {}: make one with  dddns init, or leave --config out", path.display())]
     NoConfig { path: PathBuf },

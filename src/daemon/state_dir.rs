@@ -22,16 +22,39 @@ impl StateDir {
         Ok(Self { path })
     }
 
-    /// Makes the directory if there is none; only its user may enter it.
+    /// Makes the directory if there is none; only its user may enter it. One that is there must be in no other user's
+    /// power, who could replace every file in it.
     ///
     /// # Errors
-    /// It cannot be made, or something else is in its place.
+    /// It cannot be made, something else is in its place, or others may write into it.
     pub(crate) fn create(&self) -> Result<(), StateDirError> {
         let mut builder = fs::DirBuilder::new();
         builder.recursive(true);
         #[cfg(unix)]
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        builder.create(&self.path).map_err(|source| StateDirError::Create { path: self.path.clone(), source })
+        builder.create(&self.path).map_err(|source| StateDirError::Create { path: self.path.clone(), source })?;
+        self.refuse_other_writers()
+    }
+
+    /// Sees to it that no other user may write into the directory, if there is one.
+    ///
+    /// # Errors
+    /// Others may write into it.
+    #[cfg(unix)]
+    pub(crate) fn refuse_other_writers(&self) -> Result<(), StateDirError> {
+        use std::os::unix::fs::MetadataExt;
+
+        let mode = fs::metadata(&self.path).map_or(0, |found| found.mode() & 0o777);
+        if mode & 0o022 == 0 { Ok(()) } else { Err(StateDirError::Open { path: self.path.clone(), mode }) }
+    }
+
+    /// Elsewhere the directory lies in the user's profile, which other users cannot write to.
+    ///
+    /// # Errors
+    /// None.
+    #[cfg(not(unix))]
+    pub(crate) fn refuse_other_writers(&self) -> Result<(), StateDirError> {
+        Ok(())
     }
 
     /// Keeps every other process that would write here away until the lock is dropped or the process ends.
@@ -93,6 +116,13 @@ pub(crate) enum StateDirError {
     /// It cannot be made.
     #[error("cannot make the state directory {}: {source}: give another with --state-dir", path.display())]
     Create { path: PathBuf, source: io::Error },
+    /// Other users may write into it.
+    #[error(
+        "other users may write into the state directory {} (mode {mode:04o}), so it is no place for keys: run  chmod 700 {}",
+        path.display(),
+        path.display()
+    )]
+    Open { path: PathBuf, mode: u32 },
     /// It is in use.
     #[error("another dddns is using {}: stop it first, or give another directory with --state-dir", path.display())]
     Locked { path: PathBuf },
@@ -196,6 +226,14 @@ mod tests {
         let dir = StateDir::locate(Some(parent.path().join("state"))).unwrap();
         dir.create().unwrap();
         assert_eq!(fs::metadata(dir.path()).unwrap().permissions().mode() & 0o777, 0o700);
+        for mode in [0o770, 0o707, 0o722] {
+            fs::set_permissions(dir.path(), fs::Permissions::from_mode(mode)).unwrap();
+            let error = dir.create().unwrap_err().to_string();
+            assert!(error.contains(&format!("mode {mode:04o}")) && error.contains("chmod 700"), "{error}");
+        }
+        // As systemd makes it: others may enter, and find files that only the user may read.
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        dir.create().unwrap();
     }
 
     #[test]

@@ -31,10 +31,30 @@ impl State {
         })
     }
 
+    /// Who removed this node from its cluster: the name, if it is known, of a member or of the node itself.
+    pub(crate) fn removed_by(&self, own: &PublicKey) -> Option<Remover> {
+        let removed = |record: &&MemberRecord| record.state == MemberState::Removed;
+        let record = self.saved.members.iter().filter(removed).find(|record| record.public_key == *own)?;
+        if record.admitted_by == record.id() {
+            return Some(Remover::Itself);
+        }
+        let by = self.saved.members.iter().find(|other| other.id() == record.admitted_by);
+        Some(Remover::Member(by.map_or_else(|| record.admitted_by.to_string(), |by| by.name.to_string())))
+    }
+
     /// Whether the node joined by invite and is not known to be admitted: the same token may be used again.
     pub(crate) fn join_is_open(&self, own: &PublicKey) -> bool {
         self.joined_with.is_some() && !self.is_admitted(own)
     }
+}
+
+/// Who removed a node from its cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Remover {
+    /// The node itself: it left.
+    Itself,
+    /// A member: its name, or its ID where that is not known.
+    Member(String),
 }
 
 /// Reads the file; `None` if there is none.
@@ -280,6 +300,20 @@ mod tests {
         assert!(alone.join_is_open(&member.public_key), "its own word does not count");
         alone.joined_with = None;
         assert!(!alone.join_is_open(&member.public_key), "it did not join by invite");
+    }
+
+    #[test]
+    fn a_removed_node_knows_by_whom() {
+        let mut state = state();
+        let [member, removed] = state.saved.members.as_slice() else { panic!("the state has two records") };
+        let (member, removed) = (*member, *removed);
+        assert_eq!(state.removed_by(&member.public_key), None);
+        let by = |state: &State| state.removed_by(&removed.public_key);
+        assert_eq!(by(&state), Some(Remover::Member(removed.admitted_by.to_string())));
+        state.saved.members[1].admitted_by = member.id();
+        assert_eq!(by(&state), Some(Remover::Member("attic".to_owned())));
+        state.saved.members[1].admitted_by = removed.id();
+        assert_eq!(by(&state), Some(Remover::Itself));
     }
 
     #[test]

@@ -9,8 +9,10 @@ use tokio::sync::{mpsc, oneshot};
 use crate::auth::invite::Token;
 use crate::driver::event_stream::Events;
 use crate::node::error::CommandError;
+use crate::node::event::Event;
 use crate::node::status::{OwnAddress, PeerStatus, Status};
 use crate::wire::address::Address;
+use crate::wire::id::NodeId;
 
 /// How many commands wait for the loop; whoever sends more waits.
 pub(super) const COMMANDS_MAX: usize = 64;
@@ -29,6 +31,8 @@ pub(super) enum Command {
     Events(oneshot::Sender<Events>),
     CreateInvite(Duration, Vec<Address>, oneshot::Sender<Result<Token, CommandError>>),
     Join(Token, oneshot::Sender<Result<(), CommandError>>),
+    Forget(NodeId, oneshot::Sender<Result<(), CommandError>>),
+    Leave(oneshot::Sender<Result<Events, CommandError>>),
     Rebind(Vec<SocketAddr>, oneshot::Sender<io::Result<()>>),
     Shutdown(oneshot::Sender<()>),
 }
@@ -92,6 +96,29 @@ impl Handle {
         Ok(self.ask(|answer| Command::Join(token, answer)).await??)
     }
 
+    /// Removes a member from the cluster, everywhere and for ever; see [`Node::forget`](crate::node::Node::forget).
+    ///
+    /// # Errors
+    /// The node refused, or the driver has stopped.
+    pub async fn forget(&self, peer: NodeId) -> Result<(), RequestError> {
+        Ok(self.ask(|answer| Command::Forget(peer, answer)).await??)
+    }
+
+    /// Leaves the cluster, and returns once that is done and stored: some seconds at most. The node then belongs to no
+    /// cluster; see [`Node::leave`](crate::node::Node::leave).
+    ///
+    /// # Errors
+    /// The node refused, or the driver has stopped.
+    pub async fn leave(&self) -> Result<Farewell, RequestError> {
+        let mut events = self.ask(Command::Leave).await??;
+        while let Some(event) = events.next().await {
+            if let Event::Left { confirmed, others } = event {
+                return Ok(Farewell { confirmed, others });
+            }
+        }
+        Err(Stopped.into())
+    }
+
     /// The events from now on.
     ///
     /// # Errors
@@ -123,6 +150,16 @@ impl Handle {
         self.commands.send(command(answer)).await.map_err(|_| Stopped)?;
         answered.await.map_err(|_| Stopped)
     }
+}
+
+/// How a node left its cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Farewell {
+    /// How many members have confirmed that they removed it. They tell the others; if it is 0 and there are others,
+    /// somebody else has to remove it there.
+    pub confirmed: usize,
+    /// How many other members there were.
+    pub others: usize,
 }
 
 /// The driver has stopped: there is nobody to ask.
@@ -159,7 +196,7 @@ fn find(status: &Status, name_or_id: &str) -> Option<Address> {
 mod tests {
     use super::*;
     use crate::node::status::{Confidence, Nat, PeerState, Scope};
-    use crate::wire::id::{NodeId, PublicKey};
+    use crate::wire::id::PublicKey;
 
     fn address(text: &str) -> Address {
         Address::try_from(text.parse::<SocketAddr>().unwrap()).unwrap()

@@ -23,6 +23,8 @@ pub(super) struct Keeper {
     member: bool,
     /// A cluster that was joined and could not be stored yet.
     joined: Option<Cluster>,
+    /// Whether a cluster was left and could not be deleted yet.
+    left: bool,
     /// What the store holds.
     stored: Revision,
     /// What the node holds.
@@ -47,6 +49,7 @@ impl Keeper {
             store: None,
             member,
             joined: None,
+            left: false,
             stored: Revision::default(),
             wanted: Revision::default(),
             last: None,
@@ -71,10 +74,10 @@ impl Keeper {
 
     /// When [`Keeper::keep`] has something to do next; a past instant means at once.
     pub(super) fn due(&self, now: Instant) -> Option<Instant> {
-        if self.store.is_none() || !self.member {
+        if self.store.is_none() || !(self.member || self.left) {
             return None;
         }
-        let members = self.joined.is_some() || self.wanted.members != self.stored.members;
+        let members = self.joined.is_some() || self.left || self.wanted.members != self.stored.members;
         let at = if members { Some(now) } else { self.addresses_at };
         at.map(|at| self.retry_at.map_or(at, |retry| at.max(retry)))
     }
@@ -89,15 +92,26 @@ impl Keeper {
     /// The node was admitted: stored before anybody hears of it.
     pub(super) fn joined(&mut self, now: Instant, cluster: &Cluster, revision: Revision, saved: &Saved) {
         self.member = true;
+        self.left = false;
         self.joined = Some(cluster.clone());
         self.wanted = revision;
         self.write(now, saved);
     }
 
+    /// The node left its cluster: deleted before anybody hears of it.
+    pub(super) fn left(&mut self, now: Instant, revision: Revision) {
+        self.member = false;
+        self.joined = None;
+        self.left = true;
+        self.wanted = revision;
+        self.write(now, &Saved::default());
+    }
+
     /// The driver stops: what was put off is stored now.
     pub(super) fn finish(&mut self, now: Instant, revision: Revision, saved: impl FnOnce() -> Saved) {
         self.wanted = revision;
-        if self.member {
+        let pending = self.left || self.joined.is_some() || (self.member && self.wanted != self.stored);
+        if pending {
             self.write(now, &saved());
         }
     }
@@ -106,11 +120,13 @@ impl Keeper {
         let Some(store) = &mut self.store else { return };
         let result = match &self.joined {
             Some(cluster) => store.joined(cluster, saved),
+            None if self.left => store.left(),
             None => store.save(saved),
         };
         match result {
             Ok(()) => {
                 self.joined = None;
+                self.left = false;
                 self.stored = self.wanted;
                 self.last = Some(now);
                 self.addresses_at = None;
@@ -145,6 +161,7 @@ mod tests {
     struct Disk {
         full: bool,
         joins: usize,
+        leaves: usize,
         saves: usize,
     }
 
@@ -161,6 +178,9 @@ mod tests {
     impl Store for Fake {
         fn joined(&mut self, _: &Cluster, _: &Saved) -> io::Result<()> {
             self.write(|disk| disk.joins += 1)
+        }
+        fn left(&mut self) -> io::Result<()> {
+            self.write(|disk| disk.leaves += 1)
         }
         fn save(&mut self, _: &Saved) -> io::Result<()> {
             self.write(|disk| disk.saves += 1)
@@ -226,6 +246,34 @@ mod tests {
         keeper.keep(now + RETRY, Saved::default);
         assert_eq!(disk.lock().unwrap().saves, 2);
         assert_eq!(keeper.due(now + RETRY), None);
+    }
+
+    #[test]
+    fn what_is_stored_already_is_not_stored_again_at_the_end() {
+        let (mut keeper, disk) = keeper(true);
+        let now = clock::now();
+        keeper.finish(now, Revision::default(), Saved::default);
+        assert_eq!(disk.lock().unwrap().saves, 0);
+        at(&mut keeper, now, 1, 0);
+        keeper.finish(now, Revision { members: 1, addresses: 0 }, Saved::default);
+        assert_eq!(disk.lock().unwrap().saves, 1);
+        keeper.finish(now, Revision { members: 1, addresses: 1 }, Saved::default);
+        assert_eq!(disk.lock().unwrap().saves, 2);
+    }
+
+    #[test]
+    fn a_cluster_that_was_left_is_deleted_and_nothing_stored_after_it() {
+        let (mut keeper, disk) = keeper(true);
+        let now = clock::now();
+        disk.lock().unwrap().full = true;
+        keeper.left(now, Revision { members: 1, addresses: 0 });
+        assert_eq!(keeper.due(now), Some(now + RETRY));
+        disk.lock().unwrap().full = false;
+        keeper.keep(now + RETRY, Saved::default);
+        at(&mut keeper, now + RETRY, 2, 2);
+        keeper.finish(now + RETRY, Revision { members: 3, addresses: 3 }, Saved::default);
+        let disk = disk.lock().unwrap();
+        assert_eq!((disk.leaves, disk.saves), (2, 0));
     }
 
     #[test]

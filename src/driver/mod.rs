@@ -125,6 +125,12 @@ pub trait Store: Send {
     /// It could not be stored; the driver tries again after ten seconds.
     fn joined(&mut self, cluster: &Cluster, saved: &Saved) -> io::Result<()>;
 
+    /// The node left its cluster: whatever was stored of the cluster is to be deleted, its key first.
+    ///
+    /// # Errors
+    /// It could not be deleted; the driver tries again after ten seconds.
+    fn left(&mut self) -> io::Result<()>;
+
     /// What the node knows changed: called at once for members and invites, at most once a minute for addresses, and at
     /// the end.
     ///
@@ -271,6 +277,9 @@ impl Driver {
         if let Event::Joined { cluster } = &event {
             self.keeper.joined(now, cluster, self.node.revision(), &self.node.saved());
         }
+        if let Event::Left { .. } = &event {
+            self.keeper.left(now, self.node.revision());
+        }
         if let Event::PeerSuspect { peer } | Event::PeerLost { peer } = &event {
             self.resolver.hurry(now, peer.id);
         }
@@ -314,6 +323,18 @@ impl Driver {
             }
             Command::Join(token, answer) => {
                 let result = self.node.join(now, &token);
+                self.act(now);
+                let _ = answer.send(result);
+            }
+            Command::Forget(peer, answer) => {
+                let result = self.node.forget(now, peer);
+                self.act(now);
+                let _ = answer.send(result);
+            }
+            Command::Leave(answer) => {
+                // Before the end can be told.
+                let events = self.events();
+                let result = self.node.leave(now).map(|()| events);
                 self.act(now);
                 let _ = answer.send(result);
             }

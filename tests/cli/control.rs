@@ -41,6 +41,11 @@ fn bad_requests_get_an_error_each_and_the_node_lives_on() {
             "bad-request",
         ),
         (b"{\"schema\":\"dddns.control/1\",\"command\":\"invite\",\"ttl_ms\":1000}\n", "refused"),
+        (b"{\"schema\":\"dddns.control/1\",\"command\":\"forget\",\"id\":\"x\"}\n", "bad-request"),
+        (
+            b"{\"schema\":\"dddns.control/1\",\"command\":\"forget\",\"id\":\"a4dqobyha4dqobyha4dqobyha4\"}\n",
+            "unknown-peer",
+        ),
     ] {
         let reply = ask(&mut stream, line);
         assert_eq!(reply["error"]["kind"], kind, "{}", String::from_utf8_lossy(line));

@@ -161,6 +161,12 @@ impl Running<'_> {
         }
     }
 
+    /// Waits until the node ends by itself; with which code.
+    pub(crate) fn ended(mut self) -> i32 {
+        wait_for("the node to end", || self.child.try_wait().unwrap().is_some());
+        self.child.wait().unwrap().code().unwrap_or(-1)
+    }
+
     /// Ends the node without a chance to say or store anything.
     pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();

@@ -10,4 +10,5 @@ mod files;
 mod init;
 mod join;
 mod machine;
+mod membership;
 mod usage;
