@@ -12,8 +12,9 @@ use dddns::auth::identity::Identity;
 use dddns::config::{Cluster, ClusterKey, Config, Heartbeat, Peer};
 use dddns::driver::error::StartError;
 use dddns::driver::event_stream::Events;
-use dddns::driver::handle::{Handle, Stopped};
+use dddns::driver::handle::{Farewell, Handle, RequestError, Stopped};
 use dddns::driver::{Driver, Host, Settings, Store, clock};
+use dddns::node::error::CommandError;
 use dddns::node::event::Event;
 use dddns::node::saved::Saved;
 use dddns::node::status::PeerState;
@@ -154,6 +155,29 @@ fn nodes_that_know_each_other_from_their_configuration_meet() {
         assert_eq!(garage.handle.resolve("attic").await.unwrap(), Some(address(attic.at)));
         assert_eq!(garage.handle.resolve("garage").await.unwrap(), Some(address(garage.at)));
         assert_eq!(garage.handle.resolve("cellar").await.unwrap(), None);
+    });
+}
+
+#[test]
+fn a_node_is_removed_or_leaves_by_its_handle() {
+    run(async {
+        let (garage, attic) = pair();
+        let (mut garage, mut attic) = (garage.start(), attic.start());
+        met(&mut garage, &mut attic).await;
+        let itself = garage.handle.forget(garage.id).await;
+        assert_eq!(itself, Err(RequestError::Refused(CommandError::Itself)));
+        assert_eq!(attic.handle.leave().await, Ok(Farewell { confirmed: 1, others: 1 }));
+        garage.event(|event| matches!(event, Event::MemberRemoved { .. })).await;
+        assert!(garage.handle.peers().await.unwrap().is_empty());
+        assert_eq!(attic.handle.leave().await, Err(RequestError::Refused(CommandError::NoCluster)));
+
+        let (garage, attic) = pair();
+        let (mut garage, mut attic) = (garage.start(), attic.start());
+        met(&mut garage, &mut attic).await;
+        garage.handle.forget(attic.id).await.unwrap();
+        let removed = attic.event(|event| matches!(event, Event::Removed { .. })).await;
+        assert!(matches!(removed, Event::Removed { by: Some(by) } if by.id == garage.id));
+        assert!(attic.handle.peers().await.unwrap().is_empty());
     });
 }
 

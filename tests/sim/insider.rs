@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use dddns::auth::drbg::Drbg;
 use dddns::auth::handshake::{Initiator, Purpose};
 use dddns::auth::session::Session;
-use dddns::node::event::Event;
+use dddns::node::event::{Event, Refusal};
 use dddns::sim::world::{Flight, HostId, World};
 use dddns::wire::address::Address;
 use dddns::wire::body::Body;
@@ -20,7 +20,7 @@ use dddns::wire::members::Members;
 use dddns::wire::record::{MemberRecord, MemberState};
 use dddns::wire::rendezvous::Rendezvous;
 
-use crate::cluster::{formed, happened, home, place, secrets};
+use crate::cluster::{TODAY, config, formed, happened, home, invite, join_with, place, secrets};
 
 /// The keys of a host whose node was switched off, in other hands: a session with one victim.
 struct Liar {
@@ -73,6 +73,12 @@ impl Liar {
         let mut datagram = Vec::new();
         self.session.encode(now, body, &mut datagram).unwrap();
         world.inject(Flight { from: self.from, to: self.to, datagram });
+    }
+
+    fn tell(&mut self, world: &mut World, records: &[MemberRecord]) {
+        let mut page = Members { more: false, records: List::new() };
+        records.iter().for_each(|record| page.records.push(*record).unwrap());
+        self.say(world, &page);
     }
 
     fn located(&mut self, world: &mut World, id: NodeId, addresses: &[Address]) {
@@ -263,6 +269,74 @@ fn a_member_that_renames_others_without_end_is_not_followed_without_end() {
     liar.say(&mut world, &page);
     world.run_for(Duration::from_secs(1));
     assert_eq!(world.status(0).peers.len(), 3);
+}
+
+/// MEMB-4: as long as there is a greater revision.
+#[test]
+fn a_member_that_is_renamed_by_another_says_its_name_again() {
+    let mut world = formed(9, 4);
+    let mut liar = Liar::take_over(&mut world, 3, 0);
+    let public_key = world.identity(1).public_key();
+    let known =
+        world.command(0, |node, _| node.saved().members).into_iter().find(|known| known.public_key == public_key);
+    liar.tell(&mut world, &[MemberRecord { revision: 1_000_000, name: "nas".parse().unwrap(), ..known.unwrap() }]);
+    world.run_for(Duration::from_secs(2));
+    for host in [0, 2] {
+        assert_eq!(world.peer(host, 1).unwrap().name.as_str(), "node-2", "host {host}");
+    }
+}
+
+/// MEMB-3: the greatest number bars the node that it is written about, and no other.
+#[test]
+fn a_greatest_number_spoils_one_identity_only() {
+    let mut world = formed(10, 4);
+    let mut liar = Liar::take_over(&mut world, 3, 0);
+    let public_key = world.identity(1).public_key();
+    let state = MemberState::Removed;
+    liar.tell(&mut world, &[MemberRecord { public_key, admission: u32::MAX, state, ..invented(0, 1) }]);
+    world.run_for(Duration::from_secs(2));
+    assert!(world.peer(0, 1).is_none() && world.peer(2, 1).is_none());
+    let token = invite(&mut world, 0, Duration::from_secs(86_400));
+    world.command(1, |node, now| node.join(now, &token)).unwrap();
+    world.run_for(Duration::from_secs(10));
+    let barred = |event: &Event| matches!(event, Event::JoinRefused { reason: Refusal::Barred });
+    assert_eq!(happened(&world, 1, barred), 1);
+    // The same invite, which nobody has used, lets a new identity in; and who was removed in a usual way comes back.
+    let new = world.add_host(config(5), &[home(5)], TODAY);
+    join_with(&mut world, new, &token);
+    assert!(world.run_until(Duration::from_secs(30), |world| world.knows(0, new) && world.knows(2, new)).is_some());
+    let id = world.id(2);
+    world.command(0, |node, now| node.forget(now, id)).unwrap();
+    world.run_for(Duration::from_secs(2));
+    let token = invite(&mut world, 0, Duration::from_secs(86_400));
+    world.command(2, |node, now| node.join(now, &token)).unwrap();
+    assert!(world.run_until(Duration::from_secs(30), |world| world.knows(0, 2) && world.knows(2, 0)).is_some());
+}
+
+/// MEMB-11: whoever fills the memory for removals keeps nobody in, itself included, and nobody out.
+#[test]
+fn a_flood_of_removals_hinders_neither_a_removal_nor_an_admission() {
+    let mut world = formed(11, 4);
+    let mut liar = Liar::take_over(&mut world, 3, 0);
+    for n in 0..250_u16 {
+        let state = MemberState::Removed;
+        let mut records: Vec<MemberRecord> =
+            (0..9_u8).map(|k| MemberRecord { state, admission: u32::MAX, ..invented(n, k) }).collect();
+        records.sort_by_key(MemberRecord::id);
+        liar.tell(&mut world, &records);
+        world.run_for(Duration::from_millis(25));
+    }
+    let saved = world.command(0, |node, _| node.saved().members.len());
+    assert_eq!(saved, 4 + 1024);
+    let id = world.id(3);
+    world.command(1, |node, now| node.forget(now, id)).unwrap();
+    world.run_for(Duration::from_secs(60));
+    assert!((0..3).all(|host| world.peer(host, 3).is_none()));
+    let new = world.add_host(config(5), &[home(5)], TODAY);
+    let token = invite(&mut world, 2, Duration::from_secs(86_400));
+    join_with(&mut world, new, &token);
+    let whole = |world: &World| (0..3).all(|host| world.knows(host, new) && world.knows(new, host));
+    assert!(world.run_until(Duration::from_secs(30), whole).is_some());
 }
 
 fn invented(n: u16, k: u8) -> MemberRecord {

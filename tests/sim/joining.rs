@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use dddns::auth::invite::Token;
 use dddns::config::MaxMembers;
+use dddns::node::error::CommandError;
 use dddns::node::event::{Event, Refusal};
 use dddns::sim::adversary::Interference;
 use dddns::sim::world::{HostId, World};
@@ -280,4 +281,21 @@ fn a_name_stays_with_whoever_had_it_first() {
         let expected = if other == 0 { "node-1".to_owned() } else { format!("node-1-{}", world.id(other).short()) };
         assert_eq!(shown, expected, "{host} of {other}");
     }
+}
+
+/// A token that nobody can answer is refused at once.
+#[test]
+fn an_invite_with_a_key_that_is_none_is_refused() {
+    let mut world = founder_and(16, 1);
+    let token = invite(&mut world, 0, DAY);
+    let key = dddns::wire::id::PublicKey([0; 32]);
+    let unusable = Token::new(token.id(), *token.secret(), key, token.expiry(), token.addresses()).unwrap();
+    world.start(1);
+    let refused = world.command(1, |node, now| node.join(now, &unusable));
+    assert_eq!(refused, Err(CommandError::UnusableInvite));
+    world.tap();
+    world.run_for(MINUTE);
+    assert!(world.tapped().iter().all(|flight| flight.from != home(2)), "nothing goes on");
+    world.command(1, |node, now| node.join(now, &token)).unwrap();
+    assert!(world.run_until(MINUTE, World::whole).is_some());
 }
