@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::cluster::Cluster;
 use super::lab::Lab;
 use super::node::{Node, peer};
-use super::{report, skip};
+use super::skip;
 
 #[test]
 fn clocks_of_1970_and_2040() {
@@ -25,7 +25,7 @@ fn clocks_of_1970_and_2040() {
         }
         cluster.admit(node);
     }
-    report("clocks of now, 1970 and 2040: whole", cluster.expect_whole(), "seconds");
+    cluster.report("clocks of now, 1970 and 2040: whole", cluster.expect_whole(), "seconds");
 
     assert!(cluster.node("past").log().contains("1970-01-0"), "the fake clock has no effect: this test proves nothing");
     assert!(
@@ -34,12 +34,12 @@ fn clocks_of_1970_and_2040() {
     );
 
     cluster.node("past").readdress(&["198.51.100.2"]);
-    report("the node of 1970 moves: healed", cluster.expect_whole(), "4 s");
+    cluster.report("the node of 1970 moves: healed", cluster.expect_whole(), "4 s");
     cluster.node("future").readdress(&["198.51.100.3"]);
-    report("the node of 2040 moves: healed", cluster.expect_whole(), "4 s");
+    cluster.report("the node of 2040 moves: healed", cluster.expect_whole(), "4 s");
     cluster.node("past").kill();
     cluster.node("past").start();
-    report("the node of 1970 is killed and starts in 1970: up", cluster.expect_whole(), "seconds");
+    cluster.report("the node of 1970 is killed and starts in 1970: up", cluster.expect_whole(), "seconds");
 }
 
 #[test]
@@ -72,7 +72,7 @@ fn a_clock_that_jumps_disturbs_nothing() {
         assert!(after > before, "a link was interrupted: up for {before} ms, then for {after} ms");
     }
     cluster.node("attic").readdress(&["198.51.100.2"]);
-    report("a node whose clock has jumped moves: healed", cluster.expect_whole(), "4 s");
+    cluster.report("a node whose clock has jumped moves: healed", cluster.expect_whole(), "4 s");
 }
 
 /// For how long each node has had each of its peers in its state, in milliseconds.

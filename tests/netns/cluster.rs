@@ -12,6 +12,9 @@ use super::node::{Node, PORT, peer};
 /// a change really took is reported.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
 
+/// How often a node exchanges heartbeats with each peer unless configured otherwise. Spec: `HEARTBEAT`.
+pub(crate) const HEARTBEAT: Duration = Duration::from_secs(10);
+
 /// Between two looks at a condition.
 const POLL: Duration = Duration::from_millis(50);
 
@@ -64,6 +67,26 @@ impl Cluster {
             assert!(start.elapsed() < PATIENCE, "not after {PATIENCE:?}: {what}: {flaw}\n{}", self.describe());
             std::thread::sleep(POLL);
         }
+    }
+
+    /// Waits until the cluster is whole and every node has had every other one up for an interval, so that nothing is under
+    /// way any more but what always is.
+    pub(crate) fn settle(&self) {
+        self.expect("the cluster is whole for an interval", |cluster| {
+            cluster.flaw().or_else(|| {
+                cluster.nodes.iter().find_map(|node| {
+                    let status = node.status()?;
+                    let peers = status["peers"].as_array()?;
+                    let young = peers.iter().find(|peer| age(peer, "since_ms").is_none_or(|age| age < HEARTBEAT))?;
+                    Some(format!("{}: {} is up since a moment ago", node.name, young["name"]))
+                })
+            })
+        });
+    }
+
+    /// Reports what a change took, next to what it should take on a quiet machine.
+    pub(crate) fn report(&self, what: &str, took: Duration, aim: &str) {
+        super::report(&format!("{} nodes, {what} in {:.1} s (aim: {aim})", self.nodes.len(), took.as_secs_f64()));
     }
 
     /// What keeps the cluster from being whole: `None` if every node reports each other one up at its address, and its
@@ -123,6 +146,11 @@ fn peer_flaw(status: &Value, other: &Node) -> Option<String> {
     let Some(peer) = peer(status, other.name) else { return Some(format!("does not know {}", other.name)) };
     let good = peer["state"] == "up" && is_at(&peer["addr"], &other.addresses);
     (!good).then(|| format!("{} is {} at {}, not up at {:?}", other.name, peer["state"], peer["addr"], other.addresses))
+}
+
+/// A time in a peer's entry of a status.
+pub(crate) fn age(peer: &Value, key: &str) -> Option<Duration> {
+    peer[key].as_u64().map(Duration::from_millis)
 }
 
 /// Whether a JSON address is one of these, at the port that all nodes use.

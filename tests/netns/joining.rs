@@ -3,7 +3,6 @@
 use super::cluster::Cluster;
 use super::lab::Lab;
 use super::node::{Node, describe};
-use super::report;
 
 #[test]
 fn a_third_node_joins_through_the_second() {
@@ -17,7 +16,7 @@ fn a_third_node_joins_through_the_second() {
     attic.join(&token);
     cluster.nodes.push(attic);
     cluster.node("attic").start();
-    report("second node: whole after its start", cluster.expect_whole(), "a second");
+    cluster.report("second node: whole after its start", cluster.expect_whole(), "a second");
 
     // The second node was told its address by the first, so its invite need not be told any.
     let token = cluster.node("attic").invite(false);
@@ -25,7 +24,7 @@ fn a_third_node_joins_through_the_second() {
     cabin.join(&token);
     cluster.nodes.push(cabin);
     cluster.node("cabin").start();
-    report("third node, through the second: whole after its start", cluster.expect_whole(), "interval");
+    cluster.report("third node, through the second: whole after its start", cluster.expect_whole(), "interval");
 
     assert_eq!(cluster.node("garage").run(&["addr", "cabin"]), "203.0.113.3");
     assert_eq!(cluster.node("cabin").run(&["addr"]), "203.0.113.3");
@@ -70,7 +69,7 @@ fn ipv4_only_without_ipv6_in_the_kernel() {
     }
     cluster.expect_whole();
     cluster.node("attic").readdress(&["198.51.100.2"]);
-    report("IPv4 only, one mover: healed", cluster.expect_whole(), "4 s");
+    cluster.report("IPv4 only, one mover: healed", cluster.expect_whole(), "4 s");
 }
 
 #[test]
@@ -79,7 +78,7 @@ fn ipv6_only() {
         [("garage", &["2001:db8:1::1"]), ("attic", &["2001:db8:2::2"]), ("cabin", &["2001:db8:3::3"])];
     let Some(mut cluster) = Cluster::formed("ipv6_only", &members) else { return };
     cluster.node("attic").readdress(&["2001:db8:9::2"]);
-    report("IPv6 only, one mover: healed", cluster.expect_whole(), "4 s");
+    cluster.report("IPv6 only, one mover: healed", cluster.expect_whole(), "4 s");
 }
 
 #[test]
@@ -91,7 +90,7 @@ fn dual_stack() {
     ];
     let Some(mut cluster) = Cluster::formed("dual_stack", &members) else { return };
     cluster.node("attic").readdress(&["198.51.100.77", "2001:db8:9::77"]);
-    report("dual stack, one mover: healed", cluster.expect_whole(), "4 s");
+    cluster.report("dual stack, one mover: healed", cluster.expect_whole(), "4 s");
 }
 
 #[test]

@@ -103,6 +103,11 @@ impl Host {
         command_in(&self.namespace, program)
     }
 
+    /// The switch's interface that the host is plugged into.
+    pub(crate) fn port(&self) -> &str {
+        &self.port
+    }
+
     /// Replaces all global addresses by these, in one go.
     pub(crate) fn set_addresses(&self, addresses: &[&str]) {
         let mut lines = String::from("addr flush dev eth0 scope global\n");

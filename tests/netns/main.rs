@@ -1,8 +1,8 @@
 //! The real program in network namespaces: real processes, real sockets, addresses that really change.
 //!
-//! Needs Linux, root and `ip`; elsewhere every scenario says why it is skipped. `DDDNS_BIN` names another program to
-//! test, `DDDNS_REQUIRE_TOOLS=1` turns skips into failures. Measured times are appended to
-//! `netns-report.txt` in cargo's directory for test files (`target/tmp`).
+//! Needs Linux, root and `ip`, some scenarios further tools; where they are missing, each says why it is skipped.
+//! `DDDNS_BIN` names another program to test, `DDDNS_REQUIRE_TOOLS=1` turns skips into failures. What changes took is
+//! shown, and written to `netns-report.txt` in cargo's directory for test files (`target/tmp`).
 
 #![cfg(all(feature = "daemon", target_os = "linux"))]
 #![expect(clippy::disallowed_methods, reason = "a black-box test measures real time")]
@@ -11,6 +11,10 @@
 mod clocks;
 #[cfg(test)]
 mod cluster;
+#[cfg(test)]
+mod faults;
+#[cfg(test)]
+mod healing;
 #[cfg(test)]
 mod joining;
 #[cfg(test)]
@@ -30,7 +34,6 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Once;
-use std::time::Duration;
 
 /// Makes the report begin anew with each run.
 static REPORT: Once = Once::new();
@@ -38,17 +41,22 @@ static REPORT: Once = Once::new();
 /// Says that a scenario is not run, and why: a failure where everything must run.
 fn skip(scenario: &str, reason: &str) {
     assert!(std::env::var_os("DDDNS_REQUIRE_TOOLS").is_none(), "{scenario}: {reason}");
-    // Not `eprintln!`: the test harness would swallow it.
-    let _ = writeln!(io::stderr(), "skipped: {scenario}: {reason}");
+    show(&format!("skipped: {scenario}: {reason}\n"));
 }
 
-/// Reports what a change took, next to what it should take on a quiet machine.
-fn report(what: &str, took: Duration, aim: &str) {
+/// Puts a line into the report, and shows it.
+fn report(line: &str) {
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("netns-report.txt");
     REPORT.call_once(|| {
         let _ = std::fs::remove_file(&path);
     });
-    let line = format!("{what}: {:.1} s (aim: {aim})\n", took.as_secs_f64());
+    let line = format!("{line}\n");
     let mut file = File::options().create(true).append(true).open(path).expect("the report can be written");
     file.write_all(line.as_bytes()).expect("the report can be written");
+    show(&line);
+}
+
+/// Writes to standard error what the test harness would swallow if `eprintln!` did.
+fn show(line: &str) {
+    let _ = io::stderr().write_all(line.as_bytes());
 }
