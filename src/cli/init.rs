@@ -24,11 +24,13 @@ pub(super) struct Args {
     cluster_key: Option<PathBuf>,
 }
 
-/// Makes what is not there yet. A node that belongs to a cluster is left as it is.
+/// Makes what is not there yet. A node that belongs to a cluster is left as it is; one that was removed may begin its own.
 pub(super) fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
     let given = args.cluster_key.as_deref().map(read_cluster).transpose()?;
     let setup = Setup::begin(&args.node, global)?;
-    let present = key_file::read_cluster(&setup.dir.cluster_key())?;
+    let state = state_file::read(&setup.dir.state())?;
+    let removed = state.as_ref().is_some_and(|state| state.removed_by(&setup.identity.public_key()).is_some());
+    let present = key_file::read_cluster(&setup.dir.cluster_key())?.filter(|_| !removed);
     if let Some(present) = present.filter(|present| Some(present) != given.as_ref()) {
         return Err(Failure::new(
             Exit::Failed,
@@ -48,7 +50,7 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
     if let Some(config) = &setup.new_config {
         config.write()?;
     }
-    if state_file::read(&setup.dir.state())?.is_none() {
+    if state.is_none() || removed {
         state_file::write(&setup.dir.state(), &State::default())?;
     }
     // Last, since it is what makes this a node: an `init` that was cut short can be run again.

@@ -22,7 +22,6 @@ use crate::node::sync::Sync;
 use crate::node::timer::NodeTimer;
 use crate::wire::address::Address;
 use crate::wire::id::{NodeId, PublicKey};
-use crate::wire::members_request::MembersRequest;
 use crate::wire::record::{MemberRecord, MemberState};
 use crate::wire::response::{Response, Verdict};
 
@@ -151,7 +150,7 @@ impl Node {
         }
         self.reflected(now, slot, payload.observed);
         self.send_heartbeat(now, slot);
-        self.send(now, slot, &MembersRequest { after: NodeId::NONE });
+        self.read_list(now, slot);
         self.arm_node(NodeTimer::Exchange, now + self.interval() / 5);
         Ok(())
     }

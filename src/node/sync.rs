@@ -73,7 +73,8 @@ impl Node {
     pub(super) fn synchronise(&mut self, now: Instant, slot: Slot) {
         let own = self.members.digest();
         let Some(link) = self.links.get(slot) else { return };
-        let (up, differs) = (link.is_up(), link.digest.is_some_and(|digest| digest != own));
+        // A joiner reads before it was told a digest.
+        let (up, differs) = (link.is_up(), link.digest != Some(own));
         match &mut self.sync.reading {
             Some(reading) if reading.slot != slot => {
                 self.arm_sync(now, slot);
@@ -85,11 +86,15 @@ impl Node {
             }
             Some(reading) => reading.tries += 1,
             None if !differs || !up => return,
-            None => {
-                let (after, pages) = (NodeId::NONE, pages_max());
-                self.sync.reading = Some(Reading { slot, after, pages, tries: 1, fruitful: false });
-            }
+            None => return self.read_list(now, slot),
         }
+        self.ask_for_page(now);
+    }
+
+    /// Begins to read a peer's list, whatever was being read before.
+    pub(super) fn read_list(&mut self, now: Instant, slot: Slot) {
+        let (after, pages) = (NodeId::NONE, pages_max());
+        self.sync.reading = Some(Reading { slot, after, pages, tries: 1, fruitful: false });
         self.ask_for_page(now);
     }
 

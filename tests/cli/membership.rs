@@ -14,6 +14,12 @@ fn members(machine: &Machine) -> usize {
     usize::try_from(machine.status()["cluster"]["members"].as_u64().unwrap()).unwrap()
 }
 
+fn members_of_state(machine: &Machine) -> usize {
+    let state = std::fs::read_to_string(machine.file("state.json")).unwrap();
+    let state: serde_json::Value = serde_json::from_str(&state).unwrap();
+    state["members"].as_array().unwrap().len()
+}
+
 /// The command line, a cluster key that is there no more, and the way back.
 #[test]
 fn a_removed_node_ends_says_why_and_comes_back_by_invite() {
@@ -36,6 +42,9 @@ fn a_removed_node_ends_says_why_and_comes_back_by_invite() {
     attic.dddns(&["run"]).with(6).saying(&["was removed from its cluster by garage", "dddns join TOKEN"]);
     attic.dddns(&["status"]).with(4);
 
+    attic.dddns(&["init"]).with(0);
+    assert_eq!(members_of_state(&attic), 0, "its own cluster begins with nobody of the old one");
+    std::fs::remove_file(attic.file("cluster.key")).unwrap();
     attic.join(&garage.invite(), "attic").with(0);
     let _attic = attic.start();
     wait_for("both to be up again", || up(&garage) == 2 && up(&attic) == 2);

@@ -252,3 +252,18 @@ fn a_node_that_has_stopped_says_nothing_whatever_is_asked_of_it() {
     world.run_for(Duration::from_secs(60));
     assert_eq!(world.traffic(2).datagrams_out, said);
 }
+
+#[test]
+fn a_peer_that_is_up_again_is_looked_for_no_more() {
+    for seed in 0..10 {
+        let mut world = formed(seed, 3);
+        world.move_to(1, &[away(2)]);
+        assert!(world.run_until(Duration::from_secs(60), World::whole).is_some());
+        world.network.wall(home(1).ip(), away(2).ip());
+        world.run_for(Duration::from_secs(45));
+        world.network.clear_walls();
+        let up = |world: &World| world.knows(0, 1);
+        assert!(world.run_until(Duration::from_secs(30), up).is_some(), "seed {seed}");
+        assert_eq!(world.peer(0, 1).unwrap().candidates, 0, "seed {seed}");
+    }
+}

@@ -13,6 +13,7 @@ mod handshakes;
 mod healing;
 mod hostile;
 mod insider;
+mod join_chaos;
 mod joining;
 mod knowledge;
 mod liveness;

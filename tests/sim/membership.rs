@@ -267,10 +267,7 @@ fn a_long_list_arrives_although_pages_are_lost() {
     for (seed, loss) in [(0, 0), (1, 300), (2, 400)] {
         let mut world = formed(seed, 2);
         world.kill(0);
-        let removed = (0..500_u16).map(invented_removal);
-        let mut disk = std::mem::take(&mut world.disk(0).members);
-        disk.extend(removed);
-        world.disk(0).members = disk;
+        world.disk(0).members.extend((0..500_u16).map(invented_removal));
         world.network.conditions.loss_per_mille = loss;
         world.start(0);
         let length = |world: &mut World| world.command(1, |node, _| node.saved().members.len());
@@ -283,6 +280,19 @@ fn a_long_list_arrives_although_pages_are_lost() {
         world.run_for(MINUTE);
         assert_eq!(sent(&mut world, 10 * MINUTE, Kind::MEMBERS_REQUEST), 0, "seed {seed}: and then nobody asks again");
     }
+}
+
+/// One round trip a page, and no waiting in between.
+#[test]
+fn a_joiner_reads_a_long_list_at_once() {
+    let mut world = formed(8, 2);
+    world.kill(0);
+    world.disk(0).members.extend((0..500_u16).map(invented_removal));
+    world.start(0);
+    let joiner = world.add_host(config(3), &[home(3)], TODAY);
+    join(&mut world, 0, joiner);
+    world.run_for(Duration::from_secs(4));
+    assert_eq!(world.command(joiner, |node, _| node.saved().members.len()), 503);
 }
 
 /// MEMB-13.
