@@ -31,8 +31,13 @@ impl Budget {
 
     /// Whether nothing is missing.
     pub(crate) fn is_full(&mut self, now: Instant) -> bool {
+        self.left(now) == self.burst
+    }
+
+    /// How many tokens there are.
+    pub(crate) fn left(&mut self, now: Instant) -> u32 {
         self.refill(now);
-        self.tokens == self.burst
+        self.tokens
     }
 
     /// When the next token comes, if there is none now.

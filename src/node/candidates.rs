@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
+use crate::node::links::Slot;
 use crate::node::path::Challenge;
 use crate::node::status::Scope;
 use crate::wire::address::Address;
@@ -31,6 +32,8 @@ pub(crate) struct Candidate {
     pub(crate) challenge: Challenge,
     /// Probes sent.
     pub(crate) probes: u8,
+    /// Who told it; `None` for what this node knows by itself.
+    teller: Option<Slot>,
     /// When it is probed next.
     due: Instant,
 }
@@ -41,10 +44,15 @@ impl Candidates {
         self.list.len()
     }
 
-    /// Adds an address to be probed at `due`. One that is being probed already goes on as it is; where the list is
-    /// full, the one with most probes behind it makes room.
-    pub(crate) fn add(&mut self, address: Address, challenge: Challenge, due: Instant) {
+    /// Adds an address to be probed at `due`. `teller` is who told it, `None` for what this node knows by itself. One that
+    /// is being probed already goes on as it is. Where the list is full, the one with most probes behind it makes room. Of
+    /// what one peer tells no more than half a list is tried at a time.
+    pub(crate) fn add(&mut self, address: Address, challenge: Challenge, due: Instant, teller: Option<Slot>) {
         if self.list.iter().any(|candidate| candidate.address == address) {
+            return;
+        }
+        let told = self.list.iter().filter(|candidate| candidate.teller == teller).count();
+        if teller.is_some() && told >= MAX / 2 {
             return;
         }
         if self.list.len() == MAX {
@@ -53,12 +61,25 @@ impl Candidates {
                 self.list.remove(most_tried);
             }
         }
-        self.list.push(Candidate { address, challenge, probes: 0, due });
+        self.list.push(Candidate { address, challenge, probes: 0, teller, due });
     }
 
-    /// The next probe: counts it, and drops candidates whose last probe had its time.
-    pub(crate) fn next_probe(&mut self, now: Instant) -> Option<&Candidate> {
+    /// The address whose probe is due, if there is one, and who told it. Drops candidates whose last probe had its time.
+    pub(crate) fn due_now(&mut self, now: Instant) -> Option<(Address, Option<Slot>)> {
         self.list.retain(|candidate| candidate.probes < PROBES || candidate.due > now);
+        let next = self.list.iter().find(|candidate| candidate.probes < PROBES && candidate.due <= now);
+        next.map(|candidate| (candidate.address, candidate.teller))
+    }
+
+    /// Puts the next probe of an address off.
+    pub(crate) fn defer(&mut self, address: Address, until: Instant) {
+        for candidate in self.list.iter_mut().filter(|candidate| candidate.address == address) {
+            candidate.due = until;
+        }
+    }
+
+    /// Makes the probe that is due: counts it.
+    pub(crate) fn next_probe(&mut self, now: Instant) -> Option<&Candidate> {
         let candidate = self.list.iter_mut().find(|candidate| candidate.probes < PROBES && candidate.due <= now)?;
         candidate.probes += 1;
         candidate.due = now + INTERVAL;
@@ -111,14 +132,14 @@ mod tests {
     fn a_candidate_is_probed_three_times_and_then_dropped() {
         let mut now = start();
         let mut candidates = Candidates::default();
-        candidates.add(host(1), [1; 8], now);
+        candidates.add(host(1), [1; 8], now, None);
         for n in 1..=PROBES {
             assert_eq!(candidates.next_probe(now).map(|probed| probed.probes), Some(n));
             assert!(candidates.next_probe(now).is_none(), "not before its interval is over");
             now += INTERVAL;
         }
         assert_eq!(candidates.len(), 1, "the last probe has its time too");
-        assert!(candidates.next_probe(now).is_none());
+        assert!(candidates.due_now(now).is_none());
         assert_eq!((candidates.len(), candidates.due()), (0, None));
     }
 
@@ -126,9 +147,9 @@ mod tests {
     fn a_repeated_claim_does_not_begin_anew() {
         let now = start();
         let mut candidates = Candidates::default();
-        candidates.add(host(1), [1; 8], now);
+        candidates.add(host(1), [1; 8], now, None);
         candidates.next_probe(now);
-        candidates.add(host(1), [2; 8], now);
+        candidates.add(host(1), [2; 8], now, None);
         assert!(candidates.next_probe(now).is_none());
         assert_eq!((candidates.answered([1; 8]), candidates.answered([2; 8])), (Some(host(1)), None));
     }
@@ -138,10 +159,10 @@ mod tests {
         let now = start();
         let mut candidates = Candidates::default();
         for n in 1..=8 {
-            candidates.add(host(n), [n; 8], now);
+            candidates.add(host(n), [n; 8], now, None);
         }
         assert_eq!(candidates.next_probe(now).map(|probed| probed.address), Some(host(1)));
-        candidates.add(host(9), [9; 8], now);
+        candidates.add(host(9), [9; 8], now, None);
         assert_eq!(candidates.len(), MAX);
         let left: Vec<Address> =
             std::iter::from_fn(|| candidates.next_probe(now).map(|probed| probed.address)).collect();
@@ -149,10 +170,28 @@ mod tests {
     }
 
     #[test]
+    fn nobody_tells_more_than_half_of_the_list() {
+        let now = start();
+        let mut candidates = Candidates::default();
+        for n in 1..=4 {
+            candidates.add(host(n), [n; 8], now, None);
+            assert!(candidates.next_probe(now).is_some());
+        }
+        for n in 10..100 {
+            candidates.add(host(n), [n; 8], now, Some(Slot(7)));
+        }
+        assert!((1..=4).all(|n| candidates.answered([n; 8]).is_some()), "what the node knew is still there");
+        assert_eq!(candidates.len(), MAX);
+        candidates.add(host(100), [100; 8], now, Some(Slot(8)));
+        let due: Vec<_> = candidates.list.iter().filter_map(|candidate| candidate.teller).collect();
+        assert_eq!(due.iter().filter(|teller| **teller == Slot(8)).count(), 1, "and others are heard too");
+    }
+
+    #[test]
     fn only_a_challenge_that_was_sent_can_be_answered() {
         let now = start();
         let mut candidates = Candidates::default();
-        candidates.add(host(1), [1; 8], now);
+        candidates.add(host(1), [1; 8], now, None);
         assert_eq!(candidates.answered([1; 8]), None);
         candidates.next_probe(now);
         assert_eq!(candidates.answered([1; 8]), Some(host(1)));

@@ -125,12 +125,7 @@ impl Node {
         match self.responder.admit(now, from, initiation) {
             Admittance::Granted => {}
             Admittance::Overload => return Err(Discard::Overload),
-            Admittance::CookieDemanded => {
-                let reply = self.responder.cookies.reply(now, from, initiation, &mut self.drbg);
-                self.counters.cookies += 1;
-                self.outbox.transmit_bytes(from, &reply);
-                return Err(Discard::CookieDemanded);
-            }
+            Admittance::CookieDemanded => return Err(self.demand_cookie(now, from, initiation)),
         }
         if let Some(response) = self.responder.repeat(from, initiation) {
             self.outbox.transmit_bytes(from, response);
@@ -142,7 +137,18 @@ impl Node {
         };
         let received =
             Received::read(&self.identity, prologue, initiation, &mut self.drbg).map_err(|_| Discard::Handshake)?;
+        let crowded = self.responder.is_crowded(now, &received.initiator(), from);
+        if crowded && !self.responder.cookies.mac2_valid(now, from, initiation) {
+            return Err(self.demand_cookie(now, from, initiation));
+        }
         self.answer(now, from, initiation, received)
+    }
+
+    fn demand_cookie(&mut self, now: Instant, from: Address, initiation: &Initiation) -> Discard {
+        let reply = self.responder.cookies.reply(now, from, initiation, &mut self.drbg);
+        self.counters.cookies += 1;
+        self.outbox.transmit_bytes(from, &reply);
+        Discard::CookieDemanded
     }
 
     fn answer(

@@ -27,8 +27,11 @@ const RELAPSES_MAX: u8 = 3;
 /// How long after a node found that it has moved one unanswered attempt is enough: peers that moved in the same moment
 /// cannot be reached any more. Spec: `MOVED`.
 const MOVED: Duration = Duration::from_secs(5);
-/// The shortest time between two rounds in which all peers are told at once that this node moved. Spec: `BURST_MIN`.
+/// The shortest time between two rounds in which all peers are told at once that this node moved; it doubles with each
+/// round, so that a peer, or a NAT, that shows two addresses in turns is not followed for ever. Spec: `BURST_MIN`.
 const BURST_MIN: Duration = Duration::from_secs(1);
+/// The longest such time; and after how long without a round it is the shortest again. Spec: `BURST_MAX`.
+const BURST_MAX: Duration = Duration::from_secs(60);
 
 impl Node {
     /// Begins an exchange with a peer, unless one is under way.
@@ -204,16 +207,29 @@ impl Node {
         }
     }
 
-    /// Heartbeats all peers at once: this node seems to have moved, so everybody should see it and say where.
-    pub(super) fn heartbeat_everybody(&mut self, now: Instant) {
-        if self.last_burst.is_some_and(|last| now < last + BURST_MIN) {
-            return;
+    /// Heartbeats all peers at once: this node seems to have moved, so everybody should see it and say where. Returns
+    /// whether it did: not if it has lately.
+    pub(super) fn heartbeat_everybody(&mut self, now: Instant) -> bool {
+        if self.last_burst.is_some_and(|last| now < last + self.burst_pause) {
+            return false;
         }
+        let quiet = self.last_burst.is_none_or(|last| last + 2 * BURST_MAX <= now);
+        self.burst_pause = if quiet { BURST_MIN } else { (self.burst_pause * 2).min(BURST_MAX) };
         self.last_burst = Some(now);
+        self.asked_again = Some(now);
         for slot in self.links.slots() {
             if self.links.get(slot).is_some_and(|link| link.state == PeerState::Up) {
                 self.send_heartbeat(now, slot);
             }
+        }
+        true
+    }
+
+    /// A peer sees this node elsewhere than before, so soon after everybody was asked that only it is asked again.
+    pub(super) fn ask_again(&mut self, now: Instant, slot: Slot) {
+        if self.asked_again.is_none_or(|last| last + BURST_MIN <= now) {
+            self.asked_again = Some(now);
+            self.send_heartbeat(now, slot);
         }
     }
 }

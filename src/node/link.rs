@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::auth::handshake::Initiator;
 use crate::auth::session::Session;
+use crate::node::budget::Budget;
 use crate::node::candidates::Candidates;
 use crate::node::conflict::Contest;
 use crate::node::path::Path;
@@ -65,6 +66,10 @@ pub(crate) struct Rare {
     pub(crate) rendezvous: Option<Instant>,
     /// When the peer was last heard before its present trial began.
     pub(crate) silent_since: Option<Instant>,
+    /// Members that the peer may still be brought together with.
+    pub(crate) meetings: Option<Budget>,
+    /// Probes that may still be made because of what the peer tells.
+    pub(crate) told: Option<Budget>,
     /// Another run of the peer, while it is being found out whether the present one still answers.
     pub(crate) contest: Option<Box<Contest>>,
     /// Until when a second machine with the peer's identity is reckoned with.
@@ -148,15 +153,18 @@ impl Link {
     /// Gives the memory back that only trouble took, once that is over.
     pub(crate) fn calm(&mut self, now: Instant) {
         let over = |until: Instant| until <= now;
-        let idle = |rare: &Rare| {
+        let full = |budget: &mut Option<Budget>| budget.as_mut().is_none_or(|budget| budget.is_full(now));
+        let idle = |rare: &mut Rare| {
             rare.cookie.is_none_or(|(_, until)| over(until))
                 && rare.rendezvous.is_none_or(over)
                 && rare.silent_since.is_none()
                 && rare.contest.is_none()
                 && rare.conflict.is_none_or(over)
                 && rare.deposed.is_none_or(|(_, until)| over(until))
+                && full(&mut rare.meetings)
+                && full(&mut rare.told)
         };
-        if self.rare().is_some_and(idle) {
+        if self.rare.as_deref_mut().is_some_and(idle) {
             self.rare = None;
         }
         self.path.calm(now);

@@ -3,10 +3,12 @@
 use std::time::{Duration, Instant};
 
 use crate::node::Node;
+use crate::node::budget::Budget;
 use crate::node::link::Link;
 use crate::node::links::Slot;
 use crate::node::receive::Arrival;
 use crate::node::status::{PeerState, Scope};
+use crate::node::subscriptions::RENDEZVOUS_MIN;
 use crate::wire::address::Address;
 use crate::wire::body::Body;
 use crate::wire::id::NodeId;
@@ -17,8 +19,10 @@ use crate::wire::rendezvous::Rendezvous;
 
 /// How many peers are asked at once. Spec: `LOCATE_PEERS`.
 const LOCATE_PEERS: usize = 3;
-/// The shortest time between two Rendezvous for one seeker that are acted upon. Spec: `RENDEZVOUS_MIN`.
-const RENDEZVOUS_MIN: Duration = Duration::from_millis(500);
+/// How many members a peer is brought together with in a burst because it asks for them, and the time in which it gains
+/// another one. Spec: `MEETINGS_BUDGET`.
+const MEETINGS_BURST: u32 = 64;
+const MEETINGS_PERIOD: Duration = Duration::from_millis(100);
 
 impl Node {
     /// Asks the three peers that were heard last where a peer is.
@@ -68,13 +72,13 @@ impl Node {
             if wanted == asker_id || wanted == self.id || !self.members.contains(wanted) {
                 continue;
             }
-            self.subscriptions.subscribe(wanted, asker_id, now);
+            let due = self.subscriptions.subscribe(wanted, asker_id, now);
             let Some((slot, link)) = self.links.by_id(wanted) else { continue };
             let up = link.is_up();
             if let Some(entry) = self.entry(now, link, asker_address) {
                 let _ = entries.push(entry);
             }
-            if up {
+            if up && due && self.may_meet(now, arrival.slot) {
                 // Whoever is looked for may have moved without knowing: it should talk to both of us.
                 self.introduce(now, slot, asker_id, asker_address);
                 self.send_heartbeat(now, slot);
@@ -87,7 +91,7 @@ impl Node {
         for entry in located.entries.iter() {
             let Some((slot, _)) = self.links.by_id(entry.id) else { continue };
             if slot != arrival.slot && self.is_missing(slot) {
-                self.add_hearsay(now, slot, &[entry.address], Some(arrival.from));
+                self.add_hearsay(now, slot, &[entry.address], Some(arrival));
             }
         }
     }
@@ -103,7 +107,7 @@ impl Node {
             // Somebody who is looked for from the address at which it is known has perhaps moved itself.
             self.send_heartbeat(now, slot);
         }
-        self.add_hearsay(now, slot, rendezvous.addresses.as_slice(), Some(arrival.from));
+        self.add_hearsay(now, slot, rendezvous.addresses.as_slice(), Some(arrival));
     }
 
     /// A peer was found, or moved: those who look for it are told, and it is told of them.
@@ -126,6 +130,13 @@ impl Node {
                 self.introduce(now, wanted_slot, found_id, found_address);
             }
         }
+    }
+
+    /// Whether a peer may have one more member told to call it, which costs that member datagrams.
+    fn may_meet(&mut self, now: Instant, asker: Slot) -> bool {
+        let Some(link) = self.links.get_mut(asker) else { return false };
+        let full = || Budget::new(MEETINGS_BURST, MEETINGS_PERIOD, now);
+        link.rare_mut().meetings.get_or_insert_with(full).take(now)
     }
 
     /// Tells the peer at `slot` that `seeker` looks for it from `address`.

@@ -128,6 +128,10 @@ pub struct Node {
     last_exchange: Instant,
     /// When all peers were last told at once that this node seems to have moved.
     last_burst: Option<Instant>,
+    /// When a peer was last asked again where it sees this node.
+    asked_again: Option<Instant>,
+    /// How long after `last_burst` all may be told again.
+    burst_pause: Duration,
     orphan: bool,
     /// Whether a peer has turned this node away as a second machine since one last answered.
     doubled: bool,
@@ -172,6 +176,8 @@ impl Node {
             revision: Revision::default(),
             last_exchange: now,
             last_burst: None,
+            asked_again: None,
+            burst_pause: Duration::ZERO,
             orphan: false,
             doubled: false,
             stopped: false,

@@ -18,8 +18,9 @@ impl Node {
         }
         let expected = before.or_else(|| self.own.believed(reflection));
         self.recount(now);
-        if expected.is_some_and(|expected| expected != reflection) {
-            self.heartbeat_everybody(now);
+        let moved = expected.is_some_and(|expected| expected != reflection);
+        if moved && !self.heartbeat_everybody(now) {
+            self.ask_again(now, slot);
         }
     }
 

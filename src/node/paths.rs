@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::auth::drbg::Drbg;
-use crate::node::Node;
+use crate::node::budget::Budget;
 use crate::node::candidates;
 use crate::node::event::Event;
 use crate::node::link::Link;
@@ -12,6 +12,7 @@ use crate::node::path::{Challenge, Step, TrialStart, Verdict};
 use crate::node::receive::Arrival;
 use crate::node::status::PeerState;
 use crate::node::timer::LinkTimer;
+use crate::node::{Node, PROBE_BURST};
 use crate::wire::address::Address;
 use crate::wire::body::Body;
 use crate::wire::header::{Header, TAG_LEN};
@@ -19,6 +20,10 @@ use crate::wire::path::{PathChallenge, PathResponse};
 
 /// The size of a challenge and of its response on the wire, in bytes.
 const CHALLENGE_BYTES: usize = Header::LEN + PathChallenge::LENGTHS.max_len() + TAG_LEN;
+/// The probes that a node makes in a burst because one peer tells it addresses, while probes are scarce, and the time in
+/// which that peer gains another one. Spec: `PROBE_SHARE`.
+const TOLD_BURST: u32 = 16;
+const TOLD_PERIOD: Duration = Duration::from_millis(100);
 /// Within which time a probe is tried again for which the budget was spent.
 const DEFERRED: Duration = Duration::from_millis(200);
 
@@ -147,14 +152,16 @@ impl Node {
         }
     }
 
-    /// Adds addresses that somebody claims for a peer, and probes them. `via`: the path by which the claim came.
-    pub(super) fn add_hearsay(&mut self, now: Instant, slot: Slot, addresses: &[Address], via: Option<Address>) {
+    /// Adds addresses at which a peer may be, and probes them. `teller`: who says so, and from where; `None` for what this
+    /// node knows by itself.
+    pub(super) fn add_hearsay(&mut self, now: Instant, slot: Slot, addresses: &[Address], teller: Option<&Arrival>) {
         let Some(link) = self.links.get_mut(slot) else { return };
+        let by = teller.map(|arrival| arrival.slot);
         let mut due = now;
         for &address in addresses {
             let in_use = link.is_up() && link.path.current() == Some(address);
-            if !in_use && candidates::acceptable(address, via) {
-                link.candidates.get_or_insert_default().add(address, self.drbg.array(), due);
+            if !in_use && candidates::acceptable(address, teller.map(|arrival| arrival.from)) {
+                link.candidates.get_or_insert_default().add(address, self.drbg.array(), due, by);
                 due += candidates::STAGGER;
             }
         }
@@ -168,17 +175,18 @@ impl Node {
     pub(super) fn probe(&mut self, now: Instant, slot: Slot) {
         loop {
             let Some(link) = self.links.get_mut(slot) else { return };
-            if candidates_due(link).is_none_or(|due| due > now) {
-                break;
-            }
-            if !self.probes.take(now) {
+            let Some((address, teller)) = link.candidates.as_mut().and_then(|all| all.due_now(now)) else { break };
+            if !self.may_probe(now, teller) {
                 self.counters.probes_deferred += 1;
                 // By chance, so that among many peers who wait none is always last.
                 let chance = self.jitter.spread(DEFERRED, 0..=100);
-                let later = self.probes.next().max(now + Duration::from_millis(1));
-                self.arm(slot, LinkTimer::Probe, later + chance);
-                return;
+                let later = self.probes.next().max(now + Duration::from_millis(1)) + chance;
+                if let Some(all) = self.links.get_mut(slot).and_then(|link| link.candidates.as_mut()) {
+                    all.defer(address, later);
+                }
+                continue;
             }
+            let Some(link) = self.links.get_mut(slot) else { return };
             let has_session = link.session.is_some();
             let Some(candidate) = link.candidates.as_mut().and_then(|all| all.next_probe(now)) else { break };
             let (to, challenge, probes) = (candidate.address, candidate.challenge, candidate.probes);
@@ -192,6 +200,22 @@ impl Node {
         if let Some(due) = self.links.get(slot).and_then(candidates_due) {
             self.arm(slot, LinkTimer::Probe, due);
         }
+    }
+
+    /// Takes a probe from the budget. What others tell has no part in its last quarter, and of the quarter before that each
+    /// teller has a share: whoever tells without end keeps neither the others nor the node's own knowledge from being tried.
+    fn may_probe(&mut self, now: Instant, teller: Option<Slot>) -> bool {
+        let left = self.probes.left(now);
+        let free = match teller {
+            None => true,
+            Some(_) if left > PROBE_BURST / 2 => true,
+            Some(_) if left <= PROBE_BURST / 4 => false,
+            Some(teller) => self.links.get_mut(teller).is_some_and(|link| {
+                let full = || Budget::new(TOLD_BURST, TOLD_PERIOD, now);
+                link.rare_mut().told.get_or_insert_with(full).take(now)
+            }),
+        };
+        free && self.probes.take(now)
     }
 
     /// The address of a peer to show: the published one, else the last one known.

@@ -7,6 +7,9 @@ use crate::wire::id::NodeId;
 
 /// How long a Locate keeps its sender subscribed. Spec: `SUBSCRIPTION`.
 const LIFETIME: Duration = Duration::from_secs(60);
+/// The shortest time between two Rendezvous for one seeker: sent to bring it together with one member, or acted upon.
+/// Spec: `RENDEZVOUS_MIN`.
+pub(crate) const RENDEZVOUS_MIN: Duration = Duration::from_millis(500);
 /// How many subscriptions a node keeps at most. Spec: `SUBSCRIPTIONS_MAX`.
 const MAX: usize = 4096;
 
@@ -17,14 +20,16 @@ pub(crate) struct Subscriptions {
 }
 
 impl Subscriptions {
-    /// `asker` wants to know where `wanted` is. Where there is no room it is not told later, only now.
-    pub(crate) fn subscribe(&mut self, wanted: NodeId, asker: NodeId, now: Instant) {
+    /// `asker` wants to know where `wanted` is. Where there is no room it is not told later, only now. Returns whether it
+    /// has not asked that for [`RENDEZVOUS_MIN`].
+    pub(crate) fn subscribe(&mut self, wanted: NodeId, asker: NodeId, now: Instant) -> bool {
         if self.until.len() >= MAX {
             self.until.retain(|_, until| *until > now);
         }
-        if self.until.len() < MAX || self.until.contains_key(&(wanted, asker)) {
-            self.until.insert((wanted, asker), now + LIFETIME);
-        }
+        let pair = (wanted, asker);
+        let kept = self.until.len() < MAX || self.until.contains_key(&pair);
+        let before = kept.then(|| self.until.insert(pair, now + LIFETIME)).flatten();
+        before.is_none_or(|until| until + RENDEZVOUS_MIN <= now + LIFETIME)
     }
 
     /// Who wants to know where `wanted` is.
@@ -85,6 +90,17 @@ mod tests {
         let then = now + LIFETIME;
         assert_eq!(subscriptions.askers(id(1), then), [id(3)]);
         assert_eq!(subscriptions.wanted_by(id(2), then), []);
+    }
+
+    #[test]
+    fn asking_without_pause_is_noticed() {
+        let now = start();
+        let mut subscriptions = Subscriptions::default();
+        assert!(subscriptions.subscribe(id(1), id(2), now));
+        assert!(subscriptions.subscribe(id(3), id(2), now), "somebody else is wanted");
+        let (soon, later) = (now + RENDEZVOUS_MIN - Duration::from_millis(1), now + 2 * RENDEZVOUS_MIN);
+        assert!(!subscriptions.subscribe(id(1), id(2), soon));
+        assert!(subscriptions.subscribe(id(1), id(2), later));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use dddns::wire::kind::Kind;
 use dddns::wire::response::Response;
 use ring::{digest, hmac};
 
-use crate::cluster::{TODAY, config, formed, found, home, join, kind};
+use crate::cluster::{TODAY, away, config, formed, found, home, join, kind, place};
 
 /// mac1 as anybody can make it who knows the receiver's public key. Spec: `spec/cryptography.md` section 5.
 fn set_mac1(datagram: &mut [u8], at: usize, receiver: &PublicKey) {
@@ -78,4 +78,51 @@ fn members_find_each_other_although_indices_are_forged() {
     world.start(1);
     assert!(world.run_until(Duration::from_secs(2), |world| world.knows(0, 1) && world.knows(1, 0)).is_some());
     nothing_was_gained(&mut world);
+}
+
+/// Answers each initiation of host 1 with eight recorded ones of it, which arrive right behind it.
+fn replay_behind(world: &mut World, recorded: Vec<Flight>, from: impl Fn(u8) -> Address + 'static) {
+    let mut next = 0;
+    world.set_adversary(Some(Box::new(move |_, flight| {
+        if kind(flight) != Kind::INITIATION || flight.from != away(2) {
+            return Interference::default();
+        }
+        let latency = Duration::from_millis(21);
+        let sends = (0..8).map(|n| {
+            next = (next + 1) % recorded.len();
+            let at = latency + Duration::from_micros(n.into());
+            (at, Flight { from: from(n), to: flight.to, ..recorded[next].clone() })
+        });
+        Interference { drop: false, sends: sends.collect() }
+    })));
+}
+
+#[test]
+fn who_replays_the_handshakes_of_a_node_does_not_delay_it() {
+    for seed in 0..10 {
+        let mut world = formed(seed, 2);
+        let mut recorded = Vec::new();
+        for _ in 0..10 {
+            world.tap();
+            world.kill(1);
+            world.start(1);
+            world.run_for(Duration::from_secs(60));
+            let own = |flight: &Flight| kind(flight) == Kind::INITIATION && flight.from == home(2);
+            recorded.extend(world.tapped().into_iter().filter(own));
+        }
+        assert!(recorded.len() >= 8, "seed {seed}: {} to replay", recorded.len());
+        // From one place: no delay. From many places that are not the attacker's: a cookie is asked for.
+        for (spoofs, bound) in [(false, Duration::from_millis(600)), (true, Duration::from_millis(2500))] {
+            world.kill(1);
+            world.run_for(Duration::from_secs(60));
+            world.move_to(1, &[away(2)]);
+            replay_behind(&mut world, recorded.clone(), move |n| {
+                place([203, 0, 113, if spoofs { 10 + n } else { 66 }])
+            });
+            world.start(1);
+            let time = world.run_until(Duration::from_secs(60), World::whole);
+            let time = time.unwrap_or_else(|| panic!("seed {seed}, spoofs {spoofs}: kept out"));
+            assert!(time <= bound, "seed {seed}, spoofs {spoofs}: {time:?}");
+        }
+    }
 }

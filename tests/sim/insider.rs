@@ -13,14 +13,16 @@ use dddns::wire::conflict::Conflict;
 use dddns::wire::datagram::Datagram;
 use dddns::wire::heartbeat::Heartbeat;
 use dddns::wire::id::{Digest, Incarnation, Index, NodeId};
+use dddns::wire::kind::Kind;
 use dddns::wire::leave::Leave;
 use dddns::wire::list::List;
+use dddns::wire::locate::Locate;
 use dddns::wire::located::{Located, LocatedEntry, Source};
 use dddns::wire::members::Members;
 use dddns::wire::record::{MemberRecord, MemberState};
 use dddns::wire::rendezvous::Rendezvous;
 
-use crate::cluster::{TODAY, config, formed, happened, home, invite, join_with, place, secrets};
+use crate::cluster::{TODAY, away, config, formed, happened, home, invite, join_with, kind, place, secrets};
 
 /// The keys of a host whose node was switched off, in other hands: a session with one victim.
 struct Liar {
@@ -140,9 +142,9 @@ fn a_flood_of_false_addresses_stays_within_the_budget() {
         liar.located(&mut world, id, &poison);
         world.run_for(Duration::from_millis(10));
     }
-    // A burst of 100 and 50 a second, for ten seconds.
+    // Four addresses at a time, with three probes each in a second and a half, for ten seconds.
     let sent = strays(&mut world).len();
-    assert!((100..=610).contains(&sent), "{sent} probes");
+    assert!((60..=100).contains(&sent), "{sent} probes");
     world.start(1);
     assert!(world.run_until(Duration::from_secs(3), |world| world.knows(0, 1)).is_some());
     assert!(world.status(0).peers.iter().all(|peer| peer.candidates <= 8));
@@ -350,4 +352,107 @@ fn invented(n: u16, k: u8) -> MemberRecord {
         revision: 0,
         name: format!("x-{n}-{k}").parse().unwrap(),
     }
+}
+
+#[test]
+fn one_who_asks_without_end_makes_others_call_within_a_budget() {
+    let mut world = formed(10, 10);
+    let mut liar = Liar::take_over(&mut world, 9, 0);
+    let mut ids = List::new();
+    let mut wanted: Vec<NodeId> = (1..9).map(|host| world.id(host)).collect();
+    wanted.sort_unstable();
+    wanted.into_iter().for_each(|id| ids.push(id).unwrap());
+    let rendezvous = |world: &mut World| {
+        let called =
+            |flight: &Flight| flight.from == home(1) && flight.to != home(10) && kind(flight) == Kind::RENDEZVOUS;
+        world.tapped().into_iter().filter(called).count()
+    };
+    world.tap();
+    // As fast as the network carries it: no pair is brought together again within half a second.
+    for _ in 0..1000 {
+        liar.say(&mut world, &Locate { ids });
+        world.run_for(Duration::from_millis(10));
+    }
+    // Eight, and eight again each time that it is heard after it was suspected: it answers no heartbeats.
+    let asked = rendezvous(&mut world);
+    assert!((8..=48).contains(&asked), "{asked} of 8000");
+    // Just slowly enough for that: 64, and ten a second.
+    for _ in 0..200 {
+        liar.say(&mut world, &Locate { ids });
+        world.run_for(Duration::from_millis(510));
+    }
+    let asked = rendezvous(&mut world);
+    assert!((900..=1200).contains(&asked), "{asked} of 1600");
+    for _ in 0..100 {
+        for host in 1..9 {
+            let id = world.id(host);
+            let mut ids = List::new();
+            ids.push(id).unwrap();
+            liar.say(&mut world, &Locate { ids });
+        }
+        world.run_for(Duration::from_millis(200));
+    }
+    assert!(rendezvous(&mut world) <= 48, "nor do many small questions help");
+    assert!((0..9).all(|a| (0..9).all(|b| a == b || world.knows(a, b))));
+}
+
+#[test]
+fn one_who_tells_without_end_delays_no_search() {
+    for seed in 0..1 {
+        let mut world = formed(seed, 5);
+        let mut liar = Liar::take_over(&mut world, 4, 0);
+        let mut fakes = Vec::new();
+        for n in 0..22_u16 {
+            let mut records: Vec<MemberRecord> = (0..9_u8).map(|k| invented(n, k)).collect();
+            records.sort_by_key(MemberRecord::id);
+            fakes.extend(records.iter().map(MemberRecord::id));
+            let mut page = Members { more: false, records: List::new() };
+            records.into_iter().for_each(|record| page.records.push(record).unwrap());
+            liar.say(&mut world, &page);
+        }
+        world.kill(1);
+        world.run_for(Duration::from_secs(60));
+        let deferred = world.count(0, "probes-deferred");
+        let mut next = 0_u16;
+        let mut calls: Vec<Duration> = Vec::new();
+        world.tap();
+        for _ in 0..300 {
+            for id in &fakes {
+                next = next.wrapping_add(1);
+                liar.located(&mut world, *id, &[victim_of_poison(next | 1)]);
+            }
+            world.run_for(Duration::from_millis(100));
+            let called = world.tapped().iter().any(|flight| flight.from == home(1) && flight.to == home(2));
+            calls.extend(called.then(|| world.now()));
+        }
+        assert!(world.count(0, "probes-deferred") > deferred + 1000, "seed {seed}: the budget was never spent");
+        // Three rounds of three probes to the address that the node knows by itself, half a second apart.
+        let rounds: Vec<Duration> = calls.windows(2).map(|pair| pair[1] - pair[0]).collect();
+        let prompt = rounds.iter().filter(|pause| **pause <= Duration::from_millis(600)).count();
+        assert!(prompt >= 5, "seed {seed}: {rounds:?} between calls");
+    }
+}
+
+#[test]
+fn who_shows_two_addresses_in_turns_is_followed_ever_more_rarely() {
+    let mut world = formed(11, 5);
+    let mut liar = Liar::take_over(&mut world, 4, 0);
+    let round = |world: &mut World| {
+        let sent = world.tapped();
+        let others = |flight: &&Flight| flight.from == home(1) && flight.to != home(5);
+        sent.iter().filter(others).filter(|flight| kind(flight) == Kind::HEARTBEAT).count()
+    };
+    world.tap();
+    world.run_for(Duration::from_secs(600));
+    let quiet = round(&mut world);
+    for n in 0..1200_u16 {
+        liar.reflect(&mut world, victim_of_poison(1 + n % 2));
+        world.run_for(Duration::from_millis(500));
+    }
+    let disturbed = round(&mut world);
+    // Six rounds until they are a minute apart, then one a minute, to three others each.
+    assert!(disturbed < quiet + 3 * 20, "{disturbed} heartbeats in ten minutes, {quiet} without the liar");
+    // And its owner's own moves are noticed as ever.
+    world.move_to(0, &[away(1)]);
+    assert!(world.run_until(Duration::from_secs(4), |world| (1..4).all(|host| world.knows(host, 0))).is_some());
 }

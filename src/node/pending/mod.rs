@@ -19,6 +19,9 @@ use crate::wire::response::Response;
 const MAX: usize = 64;
 /// How many of one peer: one that replays old initiations cannot push out those of others. Spec: `PENDING_PEER_MAX`.
 const PEER_MAX: usize = 4;
+/// How long one has before another of the same peer pushes it out that has not shown that it receives where it claims
+/// to be. Spec: `PENDING_FRESH`.
+const FRESH: Duration = Duration::from_secs(1);
 /// How long one may take to be confirmed. Spec: `PENDING`.
 pub(crate) const LIFETIME: Duration = Duration::from_secs(10);
 /// Handshakes answered in a burst before cookies are demanded, and the time in which another one is gained. Spec: `HANDSHAKES_OPEN`.
@@ -128,15 +131,35 @@ impl Responder {
         self.pending.iter().find(same).map(|pending| &*pending.response)
     }
 
+    /// Whether a handshake of this peer from there would push out one that may be confirmed any moment. Whoever replays
+    /// initiations of a peer from many false addresses could otherwise push out the peer's own, again and again.
+    pub(crate) fn is_crowded(&self, now: Instant, peer: &PublicKey, from: Address) -> bool {
+        let Some((place, 1)) = self.victim(peer, from) else { return false };
+        self.pending.get(place).is_some_and(|victim| now < victim.created + FRESH)
+    }
+
     /// Keeps an answered handshake. Returns the index of one that had to make room.
     pub(crate) fn add(&mut self, pending: Pending) -> Option<Index> {
-        let of_peer = |other: &Pending| other.peer == pending.peer;
-        let crowded = self.pending.iter().filter(|other| of_peer(other)).count() >= PEER_MAX;
-        let oldest =
-            if crowded { self.pending.iter().position(of_peer) } else { (self.pending.len() >= MAX).then_some(0) };
-        let evicted = oldest.map(|place| self.pending.remove(place).session.local_index());
+        let full = (self.pending.len() >= MAX).then_some(0);
+        let place = self.victim(&pending.peer, pending.address).map(|(place, _)| place).or(full);
+        let evicted = place.map(|place| self.pending.remove(place).session.local_index());
         self.pending.push(pending);
         evicted
+    }
+
+    /// Which handshake of a peer makes room for another one of it from there, if one has to: the oldest one from the place
+    /// that, with the new one, has most of them; and how many that is. Spec: STATE-13.
+    fn victim(&self, peer: &PublicKey, from: Address) -> Option<(usize, usize)> {
+        let of_peer = || self.pending.iter().enumerate().filter(|(_, pending)| pending.peer == *peer);
+        if of_peer().count() < PEER_MAX {
+            return None;
+        }
+        let from = Group::of(from);
+        let share = |group: Group| {
+            of_peer().filter(|(_, pending)| Group::of(pending.address) == group).count() + usize::from(group == from)
+        };
+        let most = of_peer().map(|(_, pending)| share(Group::of(pending.address))).max()?;
+        of_peer().find(|(_, pending)| share(Group::of(pending.address)) == most).map(|(place, _)| (place, most))
     }
 
     /// The session of an unconfirmed handshake.

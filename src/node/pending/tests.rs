@@ -60,6 +60,10 @@ impl Bench {
 
     /// A handshake with this peer that was answered; its session has the index of the initiation, plus 1000.
     fn pending(&mut self, peer: u8, now: Instant) -> Pending {
+        self.pending_from(peer, at(9), now)
+    }
+
+    fn pending_from(&mut self, peer: u8, from: Address, now: Instant) -> Pending {
         let initiation = Self::initiation(&self.initiator(peer));
         let prologue = Prologue::Member(&self.cluster.id);
         let received = Received::read(&self.own, prologue, &initiation, &mut self.drbg).unwrap();
@@ -68,7 +72,7 @@ impl Bench {
         let payload = ResponsePayload {
             sender: index,
             verdict: Verdict::Accepted,
-            observed: at(9),
+            observed: from,
             clock_ms: 0,
             incarnation: Incarnation([2; 8]),
             cluster_id: ClusterId([0; 16]),
@@ -80,7 +84,7 @@ impl Bench {
             session: Box::new(session),
             peer,
             incarnation: Incarnation([1; 8]),
-            address: at(9),
+            address: from,
             created: now,
             admission: None,
             initiation: Box::new(initiation),
@@ -124,6 +128,45 @@ fn a_peer_has_four_at_most_and_pushes_out_only_its_own() {
     assert_eq!(evicted, [None, None, None, None, Some(Index(1002)), Some(Index(1003))]);
     assert!(bench.responder.session_mut(Index(1001)).is_some());
     assert_eq!(bench.responder.pending.len(), 1 + PEER_MAX);
+}
+
+#[test]
+fn replays_from_one_place_push_out_each_other() {
+    let now = start();
+    let mut bench = Bench::new(now);
+    let own = bench.pending_from(8, at(1), now);
+    let (peer, index) = (own.peer, own.session.local_index());
+    bench.responder.add(own);
+    for _ in 0..20 {
+        assert!(!bench.responder.is_crowded(now, &peer, at(2)), "no cookie is asked of anybody");
+        let replay = bench.pending_from(8, at(2), now);
+        bench.responder.add(replay);
+    }
+    assert!(bench.responder.session_mut(index).is_some());
+    // And it is not kept out where the replays were first.
+    assert!(!bench.responder.is_crowded(now, &peer, at(3)));
+    let another = bench.pending_from(8, at(3), now);
+    let index = another.session.local_index();
+    bench.responder.add(another);
+    assert!(bench.responder.session_mut(index).is_some());
+}
+
+#[test]
+fn replays_from_many_places_have_to_show_that_they_are_there() {
+    let now = start();
+    let mut bench = Bench::new(now);
+    let own = bench.pending_from(8, at(1), now);
+    let peer = own.peer;
+    bench.responder.add(own);
+    for place in 2..=4 {
+        assert!(!bench.responder.is_crowded(now, &peer, at(place)));
+        let replay = bench.pending_from(8, at(place), now);
+        bench.responder.add(replay);
+    }
+    let soon = now + FRESH - Duration::from_millis(1);
+    assert!(bench.responder.is_crowded(soon, &peer, at(5)), "it would push out a fresh one");
+    assert!(!bench.responder.is_crowded(soon, &peer, at(1)), "a peer pushes out its own");
+    assert!(!bench.responder.is_crowded(now + FRESH, &peer, at(5)), "it has had its time");
 }
 
 #[test]
