@@ -134,7 +134,9 @@ impl Node {
         link.rounds = rounds.saturating_add(1);
         let addresses = self.known_addresses(slot);
         self.add_hearsay(now, slot, &addresses, None);
-        self.locate(now, slot);
+        if !self.is_first_called(slot) {
+            self.locate(now, slot);
+        }
         let growth = rounds.saturating_sub(RETRY_ROUNDS).min(4);
         let longest = if self.orphan { RETRY_ORPHAN } else { RETRY_MAX };
         let pause = match state {

@@ -48,7 +48,8 @@ impl Node {
             .links
             .iter()
             .filter(|&(other, link)| {
-                other != slot && !matches!(link.state, PeerState::Up | PeerState::Left | PeerState::Conflict)
+                let missing = !matches!(link.state, PeerState::Up | PeerState::Left | PeerState::Conflict);
+                missing && other != slot && !self.is_first_called(other)
             })
             .map(|(_, link)| link.id)
             .collect();
@@ -62,6 +63,13 @@ impl Node {
         if !ids.is_empty() {
             self.send(now, slot, &Locate { ids });
         }
+    }
+
+    /// Whether a peer is called for the first time, where it was last: most answer, so nobody is asked about them yet. When
+    /// all start at once, as after a power cut, everybody would otherwise ask everybody about everybody. Spec: STATE-14.
+    pub(super) fn is_first_called(&self, slot: Slot) -> bool {
+        let unknown = |link: &Link| link.state == PeerState::Unknown && link.rounds <= 1;
+        self.links.get(slot).is_some_and(unknown) && !self.known_addresses(slot).is_empty()
     }
 
     pub(super) fn receive_locate(&mut self, now: Instant, arrival: &Arrival, locate: &Locate) {

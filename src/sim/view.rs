@@ -99,6 +99,12 @@ impl World {
         self.hosts[host].traffic
     }
 
+    /// Whether there is such a host.
+    #[must_use]
+    pub fn has_host(&self, host: HostId) -> bool {
+        host < self.hosts.len()
+    }
+
     /// Whether a host's node runs.
     #[must_use]
     pub fn runs(&self, host: HostId) -> bool {

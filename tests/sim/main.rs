@@ -18,4 +18,5 @@ mod joining;
 mod knowledge;
 mod liveness;
 mod membership;
+mod power_cut;
 mod sessions;
