@@ -28,7 +28,7 @@ pub(crate) struct Host {
     pub(crate) config: Config,
     pub(crate) segment: Segment,
     pub(crate) addresses: Vec<Address>,
-    /// False addresses that the machine is led to believe, with the true ones.
+    /// True addresses, each with the false one that the machine takes it for.
     pub(crate) believed: Vec<(Address, Address)>,
     /// What its disk holds.
     pub(crate) disk: Disk,
@@ -51,14 +51,15 @@ pub struct Disk {
 }
 
 impl Host {
-    /// The true address of what the machine takes for `address`.
+    /// The true address of what the machine takes for `address`, and what it takes a true one for: each false address
+    /// and the true one have changed places.
     pub(crate) fn truth(&self, address: Address) -> Address {
-        self.believed.iter().find(|(believed, _)| *believed == address).map_or(address, |(_, truth)| *truth)
-    }
-
-    /// What the machine takes a true address for.
-    pub(crate) fn belief(&self, address: Address) -> Address {
-        self.believed.iter().find(|(_, truth)| *truth == address).map_or(address, |(believed, _)| *believed)
+        let other = |&(truth, believed)| match address {
+            address if address == truth => Some(believed),
+            address if address == believed => Some(truth),
+            _ => None,
+        };
+        self.believed.iter().find_map(other).unwrap_or(address)
     }
 }
 
@@ -154,7 +155,7 @@ impl World {
     /// the others so, as a liar would, and does everything else that an honest one does.
     pub fn mislead(&mut self, host: HostId, truth_and_belief: &[(Address, Address)]) {
         self.laws.mislead(host);
-        self.hosts[host].believed = truth_and_belief.iter().map(|&(truth, belief)| (belief, truth)).collect();
+        self.hosts[host].believed = truth_and_belief.to_vec();
     }
 
     /// Sends a machine to sleep: its node does nothing, and what is sent to it is lost.

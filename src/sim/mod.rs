@@ -13,6 +13,7 @@ pub mod loss;
 pub mod nat;
 pub mod network;
 pub mod places;
+pub mod scenario;
 mod trace;
 pub mod view;
 pub mod world;

@@ -240,7 +240,7 @@ impl World {
         }
         let made = self.laws.maker(&flight.datagram, origin);
         self.laws.reached(self.now, machine.id, &flight.datagram, made.as_ref());
-        let from = machine.belief(flight.from);
+        let from = machine.truth(flight.from);
         let Some(node) = &mut machine.node else { return };
         machine.traffic.datagrams_in += 1;
         machine.traffic.bytes_in += flight.datagram.len() as u64;

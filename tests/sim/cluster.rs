@@ -1,8 +1,11 @@
 //! Clusters to begin a scenario with.
 
 use std::net::IpAddr;
+use std::ops::Range;
 use std::time::Duration;
 
+use dddns::auth::drbg::Drbg;
+use dddns::auth::handshake::{Initiator, Purpose};
 use dddns::auth::identity::Identity;
 use dddns::auth::invite::Token;
 use dddns::config::{Cluster, ClusterKey, Config};
@@ -10,7 +13,7 @@ use dddns::node::Node;
 use dddns::node::event::Event;
 use dddns::sim::world::{Flight, HostId, World};
 use dddns::wire::address::Address;
-use dddns::wire::id::ClusterId;
+use dddns::wire::id::{ClusterId, Incarnation, Index};
 use dddns::wire::kind::Kind;
 
 /// 2026-01-01, as a wall clock that is right.
@@ -117,4 +120,21 @@ pub(crate) fn configured(seed: u64, n: u8) -> World {
 /// Over how many seeds a scenario runs: `usual`, or as many as `DDDNS_SEEDS` says.
 pub(crate) fn seeds(usual: u64) -> u64 {
     std::env::var("DDDNS_SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(usual)
+}
+
+/// The seeds over which a scenario runs: as many as usual, or as `DDDNS_SEEDS` says; with `DDDNS_SEED` that one alone.
+pub(crate) fn seed_range(usual: u64) -> Range<u64> {
+    let one = std::env::var("DDDNS_SEED").ok().and_then(|seed| seed.parse().ok());
+    one.map_or_else(|| 0..seeds(usual), |seed: u64| seed..seed + 1)
+}
+
+/// An initiation that passes mac1 and no more: all that a stranger with the public key can make.
+pub(crate) fn knock(world: &World) -> Vec<u8> {
+    let nobody = Cluster { id: ClusterId([1; 16]), key: ClusterKey([1; 32]) };
+    let stranger = Identity::from_secret([5; 32]);
+    let responder = world.identity(0).public_key();
+    let mut drbg = Drbg::new([6; 32]);
+    let initiator =
+        Initiator::start(&stranger, &responder, Purpose::Member(&nobody), Incarnation([0; 8]), Index(9), &mut drbg);
+    initiator.unwrap().datagram().to_vec()
 }

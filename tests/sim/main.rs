@@ -18,5 +18,8 @@ mod joining;
 mod knowledge;
 mod liveness;
 mod membership;
+mod nats;
 mod power_cut;
+mod promises;
 mod sessions;
+mod transcript;
