@@ -315,6 +315,25 @@ fn a_greatest_number_spoils_one_identity_only() {
     assert!(world.run_until(Duration::from_secs(30), |world| world.knows(0, 2) && world.knows(2, 0)).is_some());
 }
 
+/// Records of others stand beside the removal, before it and after it.
+#[test]
+fn a_node_that_learns_of_its_removal_looks_for_nobody_any_more() {
+    let mut world = formed(12, 3);
+    let mut liar = Liar::take_over(&mut world, 2, 0);
+    let public_key = world.identity(0).public_key();
+    let own = world.command(0, |node, _| node.saved().members).into_iter().find(|known| known.public_key == public_key);
+    let mut records: Vec<MemberRecord> = (0..8_u8).map(|k| invented(1, k)).collect();
+    records.push(MemberRecord { state: MemberState::Removed, ..own.unwrap() });
+    records.sort_by_key(MemberRecord::id);
+    assert!(records.last().is_some_and(|last| last.public_key != public_key), "one comes after it");
+    liar.tell(&mut world, &records);
+    world.run_for(Duration::from_secs(1));
+    assert!(world.status(0).peers.is_empty());
+    world.tap();
+    world.run_for(Duration::from_secs(60));
+    assert!(world.tapped().iter().all(|flight| flight.from != home(1)), "it calls nobody");
+}
+
 /// MEMB-11: whoever fills the memory for removals keeps nobody in, itself included, and nobody out.
 #[test]
 fn a_flood_of_removals_hinders_neither_a_removal_nor_an_admission() {
