@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The prefixes of requirement numbers.
-const FAMILIES: [&str; 6] = ["RULE-", "WIRE-", "AUTH-", "STATE-", "ADDR-", "MEMB-"];
+const FAMILIES: [&str; 7] = ["RULE-", "WIRE-", "AUTH-", "STATE-", "ADDR-", "MEMB-", "SCALE-"];
 
 /// Every file with this ending below a folder, in a fixed order.
 fn files(folder: &str, ending: &str) -> Vec<PathBuf> {

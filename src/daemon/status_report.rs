@@ -205,6 +205,7 @@ pub(crate) mod tests {
             id: NodeId([1; 16]),
             name: name.parse().unwrap(),
             name_taken: false,
+            linked: true,
             public_key: PublicKey([1; 32]),
             state,
             address: Some(address(at)),

@@ -215,6 +215,7 @@ mod tests {
             name_taken,
             public_key: PublicKey([id; 32]),
             state: PeerState::Up,
+            linked: true,
             address: Some(address(at)),
             rtt: None,
             last_seen: None,

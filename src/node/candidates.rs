@@ -64,6 +64,20 @@ impl Candidates {
         self.list.push(Candidate { address, challenge, probes: 0, teller, due });
     }
 
+    /// Probes those that were not probed yet only once.
+    pub(crate) fn once(&mut self) {
+        for candidate in self.list.iter_mut().filter(|candidate| candidate.probes == 0) {
+            candidate.probes = PROBES - 1;
+        }
+    }
+
+    /// Probes every candidate at least twice more.
+    pub(crate) fn again(&mut self) {
+        for candidate in &mut self.list {
+            candidate.probes = candidate.probes.min(PROBES - 2);
+        }
+    }
+
     /// The address whose probe is due, if there is one, and who told it. Drops candidates whose last probe had its time.
     pub(crate) fn due_now(&mut self, now: Instant) -> Option<(Address, Option<Slot>)> {
         self.list.retain(|candidate| candidate.probes < PROBES || candidate.due > now);
@@ -185,6 +199,20 @@ mod tests {
         candidates.add(host(100), [100; 8], now, Some(Slot(8)));
         let due: Vec<_> = candidates.list.iter().filter_map(|candidate| candidate.teller).collect();
         assert_eq!(due.iter().filter(|teller| **teller == Slot(8)).count(), 1, "and others are heard too");
+    }
+
+    #[test]
+    fn one_probe_can_be_asked_for_and_more_later() {
+        let mut now = start();
+        let mut candidates = Candidates::default();
+        candidates.add(host(1), [1; 8], now, None);
+        candidates.once();
+        assert!(candidates.next_probe(now).is_some());
+        candidates.again();
+        for probed in [true, true, false] {
+            now += INTERVAL;
+            assert_eq!(candidates.next_probe(now).is_some(), probed);
+        }
     }
 
     #[test]

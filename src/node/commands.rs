@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 use crate::auth::invite::Token;
 use crate::node::Node;
 use crate::node::candidates;
+use crate::node::directory::Sighting;
 use crate::node::error::CommandError;
 use crate::node::reflection::Realm;
-use crate::node::saved::{Revision, Saved, SavedInvite};
+use crate::node::saved::{Revision, Saved, SavedAddress, SavedInvite};
 use crate::node::status::Scope;
 use crate::node::timer::NodeTimer;
 use crate::wire::address::Address;
@@ -66,12 +67,15 @@ impl Node {
     /// [`CommandError::UnknownPeer`] if `peer` is no member, [`CommandError::Stopped`] if the node has stopped.
     pub fn add_candidates(&mut self, now: Instant, peer: NodeId, addresses: &[Address]) -> Result<(), CommandError> {
         let now = self.command(now)?;
-        let slot = self.links.slot(peer).ok_or(CommandError::UnknownPeer)?;
+        if peer == self.id || !self.members.contains(peer) {
+            return Err(CommandError::UnknownPeer);
+        }
         let known = self.configured.entry(peer).or_default();
         let literal = self.config.peers.iter().filter(|configured| NodeId::from(&configured.public_key) == peer);
         *known = literal.flat_map(|configured| configured.addresses.iter().copied()).collect();
         known.extend(addresses.iter().copied().take(candidates::MAX));
-        if self.is_missing(slot) {
+        self.link_member(now, peer);
+        if let Some(slot) = self.links.slot(peer).filter(|&slot| self.is_missing(slot)) {
             self.add_hearsay(now, slot, addresses, None);
         }
         Ok(())
@@ -80,9 +84,12 @@ impl Node {
     /// What the owner should store. [`revision`](Self::revision) tells when it changes.
     #[must_use]
     pub fn saved(&self) -> Saved {
+        let told = |(id, address)| SavedAddress { id, address, seen: SavedAddress::TOLD };
+        let mut addresses = self.history.saved();
+        addresses.extend(self.directory.told().map(told));
         Saved {
             members: self.members.records().map(|(_, record)| *record).collect(),
-            addresses: self.history.saved(),
+            addresses,
             own: self.own.addresses(),
             invites: self.invites.saved(),
         }
@@ -128,12 +135,18 @@ impl Node {
             self.members.merge(&record);
             self.configured.insert(NodeId::from(&peer.public_key), peer.addresses);
         }
-        let members: Vec<MemberRecord> = self.members.records().map(|(_, record)| *record).collect();
-        for record in members.iter().filter(|record| record.state == MemberState::Member) {
-            self.add_link(now, record.public_key);
-        }
         for known in saved.addresses.iter().filter(|known| self.members.contains(known.id)) {
-            self.history.restore(known);
+            if known.seen == SavedAddress::TOLD {
+                self.directory.tell(known.id, known.address, None);
+            } else {
+                self.history.restore(known);
+            }
+        }
+        let members: Vec<NodeId> = self.members.records().map(|(id, _)| id).collect();
+        for id in members {
+            if let Some(address) = self.history.latest(id) {
+                self.directory.see(id, Sighting { address, heard: None });
+            }
         }
         self.own.restore(&saved.own);
         if let Some(&removed) = self.members.removed(self.id) {
@@ -142,5 +155,6 @@ impl Node {
             self.announce_self(now);
             self.arm_node(NodeTimer::Exchange, now + self.interval() / 5);
         }
+        self.choose_links(now);
     }
 }

@@ -23,6 +23,8 @@ pub(crate) struct Counters {
     pub(crate) news_ignored: u64,
     /// Cookie replies sent under load.
     pub(crate) cookies: u64,
+    /// Datagrams that told a peer where members are, without having been asked.
+    pub(crate) gossip: u64,
     /// Heartbeats that had to be sent again.
     pub(crate) resends: u64,
     /// Discarded datagrams by reason: the reasons are few and fixed, so this is bounded.
@@ -48,6 +50,7 @@ impl Counters {
             ("probes-deferred", self.probes_deferred),
             ("news-ignored", self.news_ignored),
             ("cookies", self.cookies),
+            ("gossip", self.gossip),
             ("resends", self.resends),
         ];
         list.extend(self.discards.iter().map(|(&name, &count)| (name, count)));

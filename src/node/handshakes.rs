@@ -100,7 +100,7 @@ impl Node {
 
     /// The session is old: makes a new one, while the old one goes on.
     pub(super) fn rekey(&mut self, now: Instant, slot: Slot) {
-        let Some(link) = self.links.get(slot) else { return };
+        let Some(link) = self.links.get(slot).filter(|link| link.role.calls()) else { return };
         // A peer that does not answer gets handshakes enough from those who look for it.
         if let Some(current) = link.path.current().filter(|_| link.is_up()) {
             self.initiate(now, slot, current);
@@ -233,8 +233,7 @@ impl Node {
         }
         let pending = self.responder.take(index).ok_or(Discard::UnknownIndex)?;
         self.links.release(index);
-        self.add_link(now, peer);
-        let slot = self.links.slot(id).ok_or(Discard::NotAMember)?;
+        let slot = self.links.slot(id).unwrap_or_else(|| self.receive_guest(now, id));
         let Pending { session, incarnation, created: began, address: from, .. } = pending;
         self.establish(now, slot, Newcomer { session, incarnation, began, from, sent_to: vec![from] });
         Ok(Some(slot))
@@ -337,6 +336,7 @@ impl Node {
             if let Some(link) = self.links.get_mut(slot) {
                 link.rare_mut().cookie = kept;
             }
+            self.call_again(now, slot);
         } else if let Some(joining) = &mut self.joining {
             joining.cookie = kept;
         }

@@ -172,7 +172,7 @@ impl Node {
             link.relapses = 0;
             link.timers.set(LinkTimer::Resend, None);
         }
-        if link.outstanding.is_none() {
+        if link.outstanding.is_none() && link.role.calls() {
             link.timers.set(LinkTimer::Heartbeat, Some(now + pause));
         }
         self.schedule.set(arrival.slot, link.timers.next());
@@ -199,7 +199,7 @@ impl Node {
         let longest_silent = self
             .links
             .iter()
-            .filter(|(_, link)| link.is_up() && link.outstanding.is_none())
+            .filter(|(_, link)| link.is_up() && link.role.calls() && link.outstanding.is_none())
             .min_by_key(|(_, link)| link.last_exchange)
             .map(|(slot, _)| slot);
         if let Some(slot) = longest_silent {
@@ -218,7 +218,7 @@ impl Node {
         self.last_burst = Some(now);
         self.asked_again = Some(now);
         for slot in self.links.slots() {
-            if self.links.get(slot).is_some_and(|link| link.state == PeerState::Up) {
+            if self.links.get(slot).is_some_and(|link| link.is_up() && link.role.calls()) {
                 self.send_heartbeat(now, slot);
             }
         }

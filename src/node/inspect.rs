@@ -103,6 +103,11 @@ impl Node {
         Some((link.state, self.last_known(link)))
     }
 
+    /// Whether this node should keep a link with another one, as far as it knows the cluster.
+    pub(crate) fn is_neighbour(&self, id: NodeId) -> bool {
+        self.neighbourhood.joins(self.id, id)
+    }
+
     /// The addresses that this node takes for its own.
     pub(crate) fn own_places(&self) -> Vec<Address> {
         self.own.addresses()

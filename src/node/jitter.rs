@@ -22,6 +22,12 @@ impl Jitter {
         Duration::from_nanos(u64::try_from((u128::from(hundredth) * percents) >> 20).unwrap_or(u64::MAX))
     }
 
+    /// A number below `bound`, each as likely as the other; 0 if `bound` is 0.
+    pub(crate) fn below(&mut self, bound: usize) -> usize {
+        let bound = u128::try_from(bound).unwrap_or(u128::MAX >> 64);
+        usize::try_from((u128::from(self.next()) * bound) >> 64).unwrap_or(0)
+    }
+
     fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -33,6 +39,15 @@ impl Jitter {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn draws_every_number_below_a_bound() {
+        let mut jitter = Jitter::new(7);
+        let mut drawn = [0; 5];
+        (0..1000).for_each(|_| drawn[jitter.below(5)] += 1);
+        assert!(drawn.iter().all(|&times| times > 150), "{drawn:?}");
+        assert_eq!(jitter.below(0), 0);
+    }
 
     #[test]
     fn stays_within_its_bounds_and_fills_them() {

@@ -13,7 +13,6 @@ use crate::node::error::CommandError;
 use crate::node::event::{Event, Refusal};
 use crate::node::handshakes::{ATTEMPT, INITIATION_RESEND, fresh_index};
 use crate::node::history::History;
-use crate::node::link::Link;
 use crate::node::links::Owner;
 use crate::node::members::Members;
 use crate::node::pending;
@@ -51,9 +50,10 @@ impl Node {
     /// [`CommandError::Stopped`] if the node has stopped.
     pub fn join(&mut self, now: Instant, token: &Token) -> Result<(), CommandError> {
         let now = self.command(now)?;
-        let silent = |(_, link): (_, &Link)| !link.is_up();
+        let inviter = NodeId::from(&token.inviter());
+        let answers = self.links.by_id(inviter).is_some_and(|(_, link)| link.is_up());
         let free = self.cluster.is_none() || self.is_removed();
-        if !free && !self.links.by_id(NodeId::from(&token.inviter())).is_some_and(silent) {
+        if !free && (answers || !self.members.contains(inviter)) {
             return Err(CommandError::HasCluster);
         }
         self.stop_joining();
@@ -134,11 +134,12 @@ impl Node {
         self.cluster = Some(cluster.clone());
         self.joining = Some(Joining { accepted: true, ..Joining::new(token, now) });
         self.arm_node(NodeTimer::Join, now + pending::LIFETIME);
+        let id = NodeId::from(&inviter);
         if let Some(record) = provisional(inviter) {
             self.members.merge(&record);
-            self.add_link(now, inviter);
+            self.link_member(now, id);
         }
-        let slot = self.links.slot(NodeId::from(&inviter)).ok_or(Discard::Handshake)?;
+        let slot = self.links.slot(id).unwrap_or_else(|| self.call_inviter(now, id));
         if !accepted {
             // To be stored before the confirmation below burns the invite.
             self.outbox.event(Event::Joined { cluster });
@@ -172,6 +173,8 @@ impl Node {
         self.subscriptions = Subscriptions::default();
         self.history = History::default();
         self.sync = Sync::default();
+        self.forget_directory();
+        self.members_changed(now);
     }
 
     pub(super) fn stop_joining(&mut self) {

@@ -20,6 +20,7 @@ const RTT_MAX: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(crate) struct Link {
     pub(crate) id: NodeId,
+    pub(crate) role: Role,
     /// Which run of the peer the sessions are with.
     pub(crate) incarnation: Option<Incarnation>,
     /// The session that this node sends with.
@@ -55,6 +56,31 @@ pub(crate) struct Link {
     /// What a calm link does not have.
     rare: Option<Box<Rare>>,
     pub(crate) timers: LinkTimers,
+}
+
+/// Why there is a link. Spec: `spec/scale.md` section 2.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// With a neighbour, or a configured peer: kept for good, and its owner is told how the peer is.
+    Kept,
+    /// With a member that is wanted: looked for like a neighbour, while it is wanted.
+    Wanted,
+    /// With a member in place of which any other would do: forgotten when it does not answer.
+    Spare,
+    /// With a member that calls this node: answered and never called.
+    Guest,
+}
+
+impl Role {
+    /// Whether this node keeps the link alive.
+    pub(crate) fn calls(self) -> bool {
+        self != Self::Guest
+    }
+
+    /// Whether the peer is looked for while it does not answer.
+    pub(crate) fn is_looked_for(self) -> bool {
+        matches!(self, Self::Kept | Self::Wanted)
+    }
 }
 
 /// What a link has while its peer moves, is looked for, or is under load.
@@ -102,9 +128,10 @@ pub(crate) struct Attempt {
 
 impl Link {
     /// A link with a peer that was not heard so far.
-    pub(crate) fn new(id: NodeId, now: Instant) -> Self {
+    pub(crate) fn new(id: NodeId, role: Role, now: Instant) -> Self {
         Self {
             id,
+            role,
             incarnation: None,
             session: None,
             previous: None,
@@ -190,6 +217,12 @@ impl Link {
         [&self.session, &self.previous].into_iter().flatten().any(|session| session.local_index() == index)
     }
 
+    /// Whether others are worth calling because the peer does not answer. At the start neighbours get some time for it.
+    pub(crate) fn is_missed(&self) -> bool {
+        let begins = self.role == Role::Kept && self.state == PeerState::Unknown && self.rounds <= 1;
+        self.role.is_looked_for() && !self.is_up() && !begins
+    }
+
     /// The session with this index.
     pub(crate) fn session_mut(&mut self, index: Index) -> Option<&mut Session> {
         let contest = self.rare.as_mut().and_then(|rare| rare.contest.as_mut());
@@ -225,7 +258,7 @@ mod tests {
     fn what_only_trouble_needs_is_given_back_when_it_is_over() {
         let now = Instant::now();
         let second = Duration::from_secs(1);
-        let mut link = Link::new(NodeId([1; 16]), now);
+        let mut link = Link::new(NodeId([1; 16]), Role::Kept, now);
         link.rare_mut().cookie = Some(([0; 16], now + 2 * second));
         link.rare_mut().rendezvous = Some(now + second);
         link.calm(now + second);

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::node::Node;
 use crate::node::event::{Event, Who};
 use crate::node::handshakes::PREVIOUS;
-use crate::node::link::Link;
+use crate::node::link::{Link, Role};
 use crate::node::links::Slot;
 use crate::node::receive::Arrival;
 use crate::node::status::PeerState;
@@ -31,7 +31,7 @@ impl Node {
     /// Any valid datagram makes its sender up.
     pub(super) fn declare_up(&mut self, now: Instant, slot: Slot, from: Address) {
         let Some(link) = self.links.get_mut(slot) else { return };
-        let id = link.id;
+        let (id, role) = (link.id, link.role);
         let address = link.path.published().or_else(|| self.history.latest(id)).unwrap_or(from);
         self.doubled = false;
         link.rounds = 0;
@@ -44,8 +44,11 @@ impl Node {
         link.timers.set(LinkTimer::Retry, None);
         let soon = self.jitter.spread(self.interval() / 5, 20..=100);
         self.set_state(now, slot, PeerState::Up);
-        self.arm(slot, LinkTimer::Heartbeat, now + soon);
-        if let Some(peer) = self.who(id) {
+        if role.calls() {
+            self.arm(slot, LinkTimer::Heartbeat, now + soon);
+        }
+        self.temporary_is_up(now, id, role);
+        if let Some(peer) = self.told_of(slot) {
             self.outbox.event(Event::PeerUp { peer, address });
         }
         self.check_orphan(now);
@@ -55,15 +58,18 @@ impl Node {
 
     /// The second heartbeat in a row was not answered: asks others, and makes a new session.
     pub(super) fn declare_suspect(&mut self, now: Instant, slot: Slot) {
-        let lost_after = self.interval() * LOST_INTERVALS;
+        let lost_after = self.lost_after();
         let Some(link) = self.links.get_mut(slot) else { return };
+        if !link.role.is_looked_for() {
+            self.forget_link(now, slot);
+            return;
+        }
         let heard = link.last_heard.unwrap_or(now);
-        let id = link.id;
         self.set_state(now, slot, PeerState::Suspect);
         // A peer that was silent for long because nothing was asked of it gets some seconds all the same.
         let grace = self.interval() / 5;
         self.arm(slot, LinkTimer::Lost, (heard + lost_after).max(now + grace));
-        if let Some(peer) = self.who(id) {
+        if let Some(peer) = self.told_of(slot) {
             self.outbox.event(Event::PeerSuspect { peer });
         }
         self.locate(now, slot);
@@ -75,12 +81,11 @@ impl Node {
     /// A suspect peer stayed silent for three intervals.
     pub(super) fn declare_lost(&mut self, now: Instant, slot: Slot) {
         let Some(link) = self.links.get_mut(slot) else { return };
-        let id = link.id;
         link.outstanding = None;
         link.rounds = 0;
         self.disarm(slot, LinkTimer::Resend);
         self.set_state(now, slot, PeerState::Lost);
-        if let Some(peer) = self.who(id) {
+        if let Some(peer) = self.told_of(slot) {
             self.outbox.event(Event::PeerLost { peer });
         }
         self.check_orphan(now);
@@ -92,7 +97,10 @@ impl Node {
         // While a peer is up only its newest word counts: it may have come back before its goodbye arrived.
         let believed = |link: &&mut Link| link.state != PeerState::Left && (arrival.newest || !link.is_up());
         let Some(link) = self.links.get_mut(slot).filter(believed) else { return };
-        let id = link.id;
+        if !link.role.is_looked_for() {
+            self.forget_link(now, slot);
+            return;
+        }
         link.outstanding = None;
         link.candidates = None;
         let attempt = link.attempt.take();
@@ -103,13 +111,13 @@ impl Node {
         if link.previous.is_some() {
             link.timers.set(LinkTimer::Previous, Some(now + PREVIOUS));
         }
-        self.end_sync(slot);
+        self.end_sync(now, slot);
         if let Some(attempt) = attempt {
             self.links.release(attempt.initiator.sender());
         }
         self.set_state(now, slot, PeerState::Left);
         self.arm(slot, LinkTimer::Retry, now + RETRY_MAX);
-        if let Some(peer) = self.who(id) {
+        if let Some(peer) = self.told_of(slot) {
             self.outbox.event(Event::PeerLeft { peer });
         }
         self.end_contest(now, slot);
@@ -126,17 +134,13 @@ impl Node {
 
     /// One round of attempts to reach a peer that does not answer, over everything that is known.
     pub(super) fn retry(&mut self, now: Instant, slot: Slot) {
-        let Some(link) = self.links.get_mut(slot) else { return };
+        let Some(link) = self.links.get_mut(slot).filter(|link| link.role.is_looked_for()) else { return };
         let (state, rounds) = (link.state, link.rounds);
         if state == PeerState::Up {
             return;
         }
         link.rounds = rounds.saturating_add(1);
-        let addresses = self.known_addresses(slot);
-        self.add_hearsay(now, slot, &addresses, None);
-        if !self.is_first_called(slot) {
-            self.locate(now, slot);
-        }
+        self.look_for(now, slot);
         let growth = rounds.saturating_sub(RETRY_ROUNDS).min(4);
         let longest = if self.orphan { RETRY_ORPHAN } else { RETRY_MAX };
         let pause = match state {
@@ -151,18 +155,30 @@ impl Node {
         self.arm(slot, LinkTimer::Retry, now + pause);
     }
 
+    /// Tries all addresses of a peer, and asks others.
+    pub(super) fn look_for(&mut self, now: Instant, slot: Slot) {
+        if let Some(link) = self.links.get(slot) {
+            self.temporary.consult_anew(link.id);
+        }
+        let addresses = self.known_addresses(slot);
+        self.add_hearsay(now, slot, &addresses, None);
+        if !self.is_first_called(slot) {
+            self.locate(now, slot);
+        }
+    }
+
     /// Notices that nobody answers any more, or that somebody does again.
     pub(super) fn check_orphan(&mut self, now: Instant) {
         let answered = |link: &Link| matches!(link.state, PeerState::Up | PeerState::Suspect | PeerState::Conflict);
         let somebody = self.links.iter().next().is_some();
         let alone = somebody && !self.links.iter().any(|(_, link)| answered(link));
-        let patient = now < self.started + self.interval() * LOST_INTERVALS;
+        let patient = now < self.started + self.lost_after();
         if alone == self.orphan {
             return;
         }
         if alone && patient && self.links.iter().all(|(_, link)| link.state == PeerState::Unknown) {
             // At the start peers are given the time that a silent peer is given.
-            self.arm_node(NodeTimer::Orphan, self.started + self.interval() * LOST_INTERVALS);
+            self.arm_node(NodeTimer::Orphan, self.started + self.lost_after());
             return;
         }
         self.orphan = alone;
@@ -211,17 +227,28 @@ impl Node {
         self.stopped = true;
     }
 
+    /// How long a peer may be silent. Spec: `LOST_AFTER`.
+    pub(super) fn lost_after(&self) -> Duration {
+        self.interval() * LOST_INTERVALS
+    }
+
+    /// The peer of a link as events name it, if the owner is told about it: links for a while come and go in silence.
+    fn told_of(&self, slot: Slot) -> Option<Who> {
+        self.who(self.links.get(slot).filter(|link| link.role == Role::Kept)?.id)
+    }
+
     /// A member as events name it.
     pub(super) fn who(&self, id: NodeId) -> Option<Who> {
         Some(Who { id, name: self.members.name(id)? })
     }
 
-    fn set_state(&mut self, now: Instant, slot: Slot, state: PeerState) {
+    pub(super) fn set_state(&mut self, now: Instant, slot: Slot, state: PeerState) {
         if let Some(link) = self.links.get_mut(slot) {
             link.state = state;
             link.since = now;
         }
         self.reschedule(slot);
         self.recount(now);
+        self.check_search(now);
     }
 }

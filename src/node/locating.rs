@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use crate::node::Node;
 use crate::node::budget::Budget;
-use crate::node::link::Link;
+use crate::node::candidates;
+use crate::node::link::{Link, Role};
 use crate::node::links::Slot;
 use crate::node::receive::Arrival;
 use crate::node::status::{PeerState, Scope};
@@ -23,52 +24,77 @@ const LOCATE_PEERS: usize = 3;
 /// another one. Spec: `MEETINGS_BUDGET`.
 const MEETINGS_BURST: u32 = 64;
 const MEETINGS_PERIOD: Duration = Duration::from_millis(100);
+/// How many Locate go to a peer while few are up. Spec: `LOCATE_ALL`.
+const LOCATE_ALL: usize = 8;
+/// How many neighbours of a missing member are called to ask them. Spec: `NEIGHBOURS_CALLED`.
+const NEIGHBOURS_CALLED: usize = 2;
+/// How many peers that know more are named for one wanted member, and in one answer. Spec: `HELPERS`, `HELPERS_MAX`.
+const HELPERS: usize = 2;
+const HELPERS_MAX: usize = 4;
 
 impl Node {
-    /// Asks the three peers that were heard last where a peer is.
+    /// Asks three peers where one is: those first that are its neighbours and know it themselves, then those heard last.
     pub(super) fn locate(&mut self, now: Instant, slot: Slot) {
-        let Some(wanted) = self.links.get(slot).map(|link| link.id) else { return };
-        let mut up: Vec<(Option<Instant>, Slot)> = self
+        let Some(link) = self.links.get(slot) else { return };
+        let (wanted, missed) = (link.id, link.is_missed());
+        let mut up: Vec<(bool, Option<Instant>, Slot)> = self
             .links
             .iter()
             .filter(|&(other, link)| other != slot && link.is_up())
-            .map(|(other, link)| (link.last_heard, other))
+            .map(|(other, link)| (self.neighbourhood.joins(link.id, wanted), link.last_heard, other))
             .collect();
         up.sort_unstable_by(|a, b| b.cmp(a));
+        let informed = up.first().is_none_or(|&(neighbour, ..)| neighbour);
         let mut ids = List::new();
         let _ = ids.push(wanted);
-        for (_, other) in up.into_iter().take(LOCATE_PEERS) {
+        for (_, _, other) in up.into_iter().take(LOCATE_PEERS) {
             self.send(now, other, &Locate { ids });
+        }
+        if missed && !informed && !self.has_few_peers() {
+            self.call_neighbours_of(now, wanted);
         }
     }
 
-    /// A peer is up: it is asked for everybody who is missing, some at a time.
+    /// A peer is up: it is asked for everybody who is missing, some at a time. The first ones are asked for all.
     pub(super) fn locate_missing_through(&mut self, now: Instant, slot: Slot) {
-        let mut missing: Vec<NodeId> = self
-            .links
-            .iter()
-            .filter(|&(other, link)| {
-                let missing = !matches!(link.state, PeerState::Up | PeerState::Left | PeerState::Conflict);
-                missing && other != slot && !self.is_first_called(other)
-            })
-            .map(|(_, link)| link.id)
-            .collect();
+        let Some(peer) = self.links.get(slot).map(|link| link.id) else { return };
+        let looked_for = |other: Slot, link: &Link| {
+            let missing = !matches!(link.state, PeerState::Up | PeerState::Left | PeerState::Conflict);
+            missing && other != slot && link.role.is_looked_for() && !self.is_first_called(other)
+        };
+        // Whom the peer knows itself comes first.
+        let order = |link: &Link| (!self.neighbourhood.joins(peer, link.id), link.id);
+        let mut missing: Vec<(bool, NodeId)> =
+            self.links.iter().filter(|&(other, link)| looked_for(other, link)).map(|(_, link)| order(link)).collect();
         missing.sort_unstable();
-        let mut ids = List::new();
-        for id in missing {
-            if ids.push(id).is_err() {
-                break;
+        let missing: Vec<NodeId> = missing.into_iter().map(|(_, id)| id).collect();
+        let datagrams = if self.has_few_peers() && !self.neighbourhood.is_mesh() { LOCATE_ALL } else { 1 };
+        for ids in missing.chunks(Locate::MAX).take(datagrams) {
+            if let Ok(locate) = Locate::of(ids) {
+                self.send(now, slot, &locate);
             }
         }
-        if !ids.is_empty() {
-            self.send(now, slot, &Locate { ids });
+    }
+
+    /// None of the peers knows a missing one itself: calls some of its neighbours, to ask them.
+    fn call_neighbours_of(&mut self, now: Instant, wanted: NodeId) {
+        let mut heard: Vec<(Option<Instant>, NodeId)> = self
+            .members
+            .records()
+            .filter(|&(id, _)| id != wanted && id != self.id && self.neighbourhood.joins(id, wanted))
+            .filter(|&(id, _)| self.members.contains(id) && self.links.slot(id).is_none())
+            .filter_map(|(id, _)| Some((self.directory.last(id)?.heard, id)))
+            .collect();
+        heard.sort_unstable();
+        for (_, id) in heard.into_iter().rev().take(NEIGHBOURS_CALLED) {
+            self.call_spare(now, id, false);
         }
     }
 
     /// Whether a peer is called for the first time, where it was last: most answer, so nobody is asked about them yet. When
     /// all start at once, as after a power cut, everybody would otherwise ask everybody about everybody. Spec: STATE-14.
     pub(super) fn is_first_called(&self, slot: Slot) -> bool {
-        let unknown = |link: &Link| link.state == PeerState::Unknown && link.rounds <= 1;
+        let unknown = |link: &Link| link.role == Role::Kept && link.state == PeerState::Unknown && link.rounds <= 1;
         self.links.get(slot).is_some_and(unknown) && !self.known_addresses(slot).is_empty()
     }
 
@@ -76,36 +102,89 @@ impl Node {
         let Some(asker) = self.links.get(arrival.slot) else { return };
         let (asker_id, Some(asker_address)) = (asker.id, asker.path.current()) else { return };
         let mut entries = List::new();
+        let mut helpers: Vec<NodeId> = Vec::new();
         for &wanted in locate.ids.iter() {
             if wanted == asker_id || wanted == self.id || !self.members.contains(wanted) {
                 continue;
             }
             let due = self.subscriptions.subscribe(wanted, asker_id, now);
-            let Some((slot, link)) = self.links.by_id(wanted) else { continue };
-            let up = link.is_up();
-            if let Some(entry) = self.entry(now, link, asker_address) {
+            if let Some(entry) = self.entry(now, wanted, asker_address) {
                 let _ = entries.push(entry);
             }
-            if up && due && self.may_meet(now, arrival.slot) {
-                // Whoever is looked for may have moved without knowing: it should talk to both of us.
-                self.introduce(now, slot, asker_id, asker_address);
-                self.send_heartbeat(now, slot);
+            match self.links.by_id(wanted).filter(|(_, link)| link.is_up()) {
+                Some((slot, link)) => {
+                    let calls = link.role.calls();
+                    if !due || !self.may_meet(now, arrival.slot) {
+                        continue;
+                    }
+                    // Whoever is looked for may have moved without knowing: it should talk to both of us.
+                    self.introduce(now, slot, asker_id, asker_address);
+                    if calls {
+                        self.send_heartbeat(now, slot);
+                    }
+                }
+                None => self.add_helpers(wanted, asker_id, &mut helpers),
+            }
+        }
+        for id in helpers {
+            if let Some(entry) = self.entry(now, id, asker_address).filter(|_| !entries.iter().any(|e| e.id == id)) {
+                let _ = entries.push(entry);
             }
         }
         self.send(now, arrival.slot, &Located { entries });
     }
 
+    /// Peers that are neighbours of a member which this node has no word from: they know more.
+    fn add_helpers(&self, wanted: NodeId, asker: NodeId, helpers: &mut Vec<NodeId>) {
+        if self.neighbourhood.is_mesh() {
+            return;
+        }
+        let up = self.links.iter().filter(|(_, link)| link.is_up() && link.role.calls() && link.id != asker);
+        let room = HELPERS_MAX.saturating_sub(helpers.len()).min(HELPERS);
+        let fitting = up.filter(|(_, link)| self.neighbourhood.joins(link.id, wanted)).take(room);
+        helpers.extend(fitting.map(|(_, link)| link.id));
+    }
+
     pub(super) fn receive_located(&mut self, now: Instant, arrival: &Arrival, located: &Located) {
         for entry in located.entries.iter() {
-            let Some((slot, _)) = self.links.by_id(entry.id) else { continue };
-            if slot != arrival.slot && self.is_missing(slot) {
+            let known = self.links.slot(entry.id);
+            if entry.id == self.id || !self.members.contains(entry.id) {
+                continue;
+            }
+            if known.is_some_and(|slot| slot == arrival.slot || !self.is_missing(slot)) {
+                continue;
+            }
+            if let Some(slot) = known {
                 self.add_hearsay(now, slot, &[entry.address], Some(arrival));
+            }
+            self.take_hearsay(now, entry, arrival.from);
+            if entry.source == Source::Up {
+                self.consult(now, arrival.slot, entry.id);
             }
         }
     }
 
+    /// Notes where somebody says that a member is.
+    fn take_hearsay(&mut self, now: Instant, entry: &LocatedEntry, via: Address) {
+        if self.neighbourhood.is_mesh() || !candidates::acceptable(entry.address, Some(via)) {
+            return;
+        }
+        let age = (entry.age_s != u32::MAX).then(|| Duration::from_secs(u64::from(entry.age_s)));
+        let heard = age.and_then(|age| now.checked_sub(age));
+        if self.directory.tell(entry.id, entry.address, heard) {
+            self.rumour(now, entry.id);
+        }
+    }
+
     pub(super) fn receive_rendezvous(&mut self, now: Instant, arrival: &Arrival, rendezvous: &Rendezvous) {
-        let Some(slot) = self.links.slot(rendezvous.seeker).filter(|&slot| slot != arrival.slot) else { return };
+        let seeker = rendezvous.seeker;
+        if seeker == self.id || !self.members.contains(seeker) {
+            return;
+        }
+        let slot = self.links.slot(seeker).unwrap_or_else(|| self.receive_guest(now, seeker));
+        if slot == arrival.slot {
+            return;
+        }
         let Some(link) = self.links.get_mut(slot) else { return };
         if link.rare().and_then(|rare| rare.rendezvous).is_some_and(|until| now < until) {
             return;
@@ -125,8 +204,7 @@ impl Node {
         for asker in self.subscriptions.askers(found_id, now) {
             let Some((asker_slot, link)) = self.links.by_id(asker).filter(|(_, link)| link.is_up()) else { continue };
             let Some(asker_address) = link.path.current() else { continue };
-            let Some(found) = self.links.get(slot) else { return };
-            if let Some(entry) = self.entry(now, found, asker_address) {
+            if let Some(entry) = self.entry(now, found_id, asker_address) {
                 let mut entries = List::new();
                 let _ = entries.push(entry);
                 self.send(now, asker_slot, &Located { entries });
@@ -166,21 +244,11 @@ impl Node {
             self.rekey(now, slot);
         }
     }
-
-    /// What is known of where a peer is, as far as it is of use to somebody at `asker`.
-    fn entry(&self, now: Instant, link: &Link, asker: Address) -> Option<LocatedEntry> {
-        let address = if link.is_up() { link.path.current() } else { self.last_known(link) };
-        let address = address.filter(|&address| tellable(address, asker))?;
-        let age = link.last_heard.map(|heard| now.saturating_duration_since(heard).as_secs());
-        let age_s = age.and_then(|age| u32::try_from(age).ok()).unwrap_or(u32::MAX);
-        let source = if link.is_up() { Source::Up } else { Source::LastSeen };
-        Some(LocatedEntry { id: link.id, source, age_s, address })
-    }
 }
 
 /// Whether an address means something to somebody at `to`: one of a single machine or a single link means nothing
 /// outside it. Spec: ADDR-10.
-fn tellable(address: Address, to: Address) -> bool {
+pub(super) fn tellable(address: Address, to: Address) -> bool {
     let scope = Scope::of(address.ip());
     !matches!(scope, Scope::Loopback | Scope::LinkLocal) || scope == Scope::of(to.ip())
 }

@@ -1,18 +1,17 @@
 //! The member list as it changes: what is new is taken, sent on, and followed by what it means for the links.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::node::Node;
 use crate::node::event::{Event, Who};
 use crate::node::history::History;
-use crate::node::link::Link;
 use crate::node::links::Slot;
 use crate::node::members::Merge;
 use crate::node::receive::Arrival;
 use crate::node::subscriptions::Subscriptions;
 use crate::node::sync::Sync;
-use crate::node::timer::{LinkTimer, NodeTimer};
-use crate::wire::id::{NodeId, PublicKey};
+use crate::node::timer::NodeTimer;
+use crate::wire::id::NodeId;
 use crate::wire::list::List;
 use crate::wire::members::Members as Page;
 use crate::wire::members_request::MembersRequest;
@@ -33,6 +32,7 @@ impl Node {
         }
         let mut news = List::new();
         let mut fruitful = false;
+        self.sync.defer_links(arrival.slot);
         for record in page.records.iter() {
             if !self.is_credible(sender, record) {
                 continue;
@@ -50,6 +50,7 @@ impl Node {
                 let _ = news.push(*record);
             }
         }
+        self.sync.defers_links = false;
         if !news.is_empty() {
             self.push(now, Some(arrival.slot), &Page { more: false, records: news });
         }
@@ -89,13 +90,18 @@ impl Node {
             }
         }
         self.revision.members += 1;
+        if !self.sync.defers_links {
+            self.members_changed(now);
+        }
         true
     }
 
     /// A node is a member, or a member has another name.
     fn welcome(&mut self, now: Instant, record: &MemberRecord) {
-        self.add_link(now, record.public_key);
         let id = record.id();
+        if !self.sync.defers_links {
+            self.link_member(now, id);
+        }
         if id != self.id {
             self.outbox.event(Event::MemberAdded { peer: Who { id, name: record.name } });
         }
@@ -109,6 +115,9 @@ impl Node {
         }
         self.subscriptions.forget(peer.id);
         self.history.forget(peer.id);
+        self.directory.forget(peer.id);
+        self.temporary.remove(peer.id);
+        self.gossip.forget(peer.id);
         self.forget_list_of(peer.id);
     }
 
@@ -124,17 +133,9 @@ impl Node {
         self.subscriptions = Subscriptions::default();
         self.history = History::default();
         self.sync = Sync::default();
+        self.forget_directory();
         self.disarm_node(NodeTimer::Exchange);
         self.outbox.event(Event::Removed { by });
-    }
-
-    /// Sends records to every peer that is up, but for the one that told them.
-    pub(super) fn push(&mut self, now: Instant, except: Option<Slot>, page: &Page) {
-        for slot in self.links.slots() {
-            if Some(slot) != except && self.links.get(slot).is_some_and(Link::is_up) {
-                self.send(now, slot, page);
-            }
-        }
     }
 
     /// Makes this node's own record say its configured name; the node is the authority on it.
@@ -156,31 +157,21 @@ impl Node {
         };
         if self.members.merge(&record) != Merge::Known {
             self.revision.members += 1;
+            self.members_changed(now);
             self.push(now, None, &page_of(record));
         }
-    }
-
-    /// Begins to look for a new member.
-    pub(super) fn add_link(&mut self, now: Instant, public_key: PublicKey) {
-        let id = NodeId::from(&public_key);
-        if id == self.id || self.is_removed() || self.links.slot(id).is_some() {
-            return;
-        }
-        let slot = self.links.insert(Link::new(id, now));
-        let spread = self.jitter.spread(Duration::from_millis(500), 0..=100);
-        self.arm(slot, LinkTimer::Retry, now + spread);
-        self.check_orphan(now);
     }
 
     /// Ends links.
     pub(super) fn drop_links(&mut self, now: Instant, gone: &[Slot]) {
         for &slot in gone {
-            self.end_sync(slot);
+            self.end_sync(now, slot);
             self.links.remove(slot);
             self.schedule.set(slot, None);
         }
         self.recount(now);
         self.check_orphan(now);
+        self.check_search(now);
     }
 }
 

@@ -13,6 +13,8 @@ mod candidates;
 mod commands;
 mod conflict;
 mod counters;
+mod directory;
+mod gossip;
 mod handshakes;
 mod heartbeats;
 mod history;
@@ -23,11 +25,13 @@ mod jitter;
 mod joining;
 mod leaving;
 mod link;
+mod linking;
 mod links;
 mod liveness;
 mod locating;
 mod members;
 mod membership;
+mod neighbours;
 mod own_address;
 mod path;
 mod paths;
@@ -35,8 +39,11 @@ mod pending;
 mod receive;
 mod report;
 mod schedule;
+mod searching;
+mod spreading;
 mod subscriptions;
 mod sync;
+mod temporary;
 mod timer;
 
 use std::collections::BTreeMap;
@@ -49,7 +56,9 @@ use crate::auth::incarnation::Incarnations;
 use crate::config::{Cluster, Config};
 use crate::node::budget::Budget;
 use crate::node::counters::Counters;
+use crate::node::directory::Directory;
 use crate::node::discard::Discard;
+use crate::node::gossip::Gossip;
 use crate::node::history::History;
 use crate::node::invites::Invites;
 use crate::node::jitter::Jitter;
@@ -57,13 +66,17 @@ use crate::node::joining::Joining;
 use crate::node::leaving::Leaving;
 use crate::node::links::{Links, Slot};
 use crate::node::members::Members;
+use crate::node::neighbours::Neighbourhood;
 use crate::node::outbox::{Outbox, Output};
 use crate::node::pending::Responder;
 use crate::node::reflection::OwnAddresses;
 use crate::node::saved::{Revision, Saved};
 use crate::node::schedule::Schedule;
+use crate::node::searching::Search;
+use crate::node::spreading::News;
 use crate::node::subscriptions::Subscriptions;
 use crate::node::sync::Sync;
+use crate::node::temporary::Temporary;
 use crate::node::timer::{LinkTimer, NodeTimer, NodeTimers};
 use crate::wire::address::Address;
 use crate::wire::id::NodeId;
@@ -108,6 +121,13 @@ pub struct Node {
     incarnations: Incarnations,
     members: Members,
     links: Links,
+    /// Who keeps links with whom, as the member list has it.
+    neighbourhood: Neighbourhood,
+    temporary: Temporary,
+    directory: Directory,
+    gossip: Gossip,
+    search: Search,
+    spread: News,
     history: History,
     own: OwnAddresses,
     invites: Invites,
@@ -159,6 +179,12 @@ impl Node {
             incarnations: Incarnations::new(&drbg.array()),
             members: Members::new(identity.node_id(), config.max_members.get()),
             links: Links::default(),
+            neighbourhood: Neighbourhood::of(0),
+            temporary: Temporary::default(),
+            directory: Directory::default(),
+            gossip: Gossip::default(),
+            search: Search::default(),
+            spread: News::default(),
             history: History::default(),
             own: OwnAddresses::default(),
             invites: Invites::restore(saved.invites.clone()),
@@ -241,6 +267,10 @@ impl Node {
             NodeTimer::Join => self.resend_join(now),
             NodeTimer::Pending => self.forget_unconfirmed(now),
             NodeTimer::Orphan => self.check_orphan(now),
+            NodeTimer::Temporary => self.end_temporary(now),
+            NodeTimer::Gossip => self.tell_gossip(now),
+            NodeTimer::Search => self.search_on(now),
+            NodeTimer::News => self.push_waiting(now),
             NodeTimer::Farewell => self.say_farewell(now),
         }
     }

@@ -6,7 +6,7 @@ use crate::auth::drbg::Drbg;
 use crate::node::budget::Budget;
 use crate::node::candidates;
 use crate::node::event::Event;
-use crate::node::link::Link;
+use crate::node::link::{Link, Role};
 use crate::node::links::Slot;
 use crate::node::path::{Challenge, Step, TrialStart, Verdict};
 use crate::node::receive::Arrival;
@@ -114,9 +114,12 @@ impl Node {
         let Some(link) = self.links.get_mut(slot) else { return };
         link.candidates = None;
         link.outstanding = None;
+        let calls = link.role.calls();
         self.disarm(slot, LinkTimer::Probe);
         self.disarm(slot, LinkTimer::Resend);
-        self.send_heartbeat(now, slot);
+        if calls {
+            self.send_heartbeat(now, slot);
+        }
         self.tell_seekers(now, slot);
         self.recount(now);
     }
@@ -128,14 +131,19 @@ impl Node {
         let old = link.path.publish().or_else(|| self.history.latest(link.id));
         let silent_since = link.heard_again();
         let Some(new) = link.path.published() else { return };
-        if self.history.visit(link.id, new, unix) {
+        let (id, role) = (link.id, link.role);
+        let told_there = self.directory.last(id).is_some_and(|last| last.address == new);
+        if self.history.visit(id, new, unix) {
             self.revision.addresses += 1;
+            if !told_there {
+                self.rumour(now, id);
+            }
         }
+        let Some(link) = self.links.get_mut(slot) else { return };
         let Some(old) = old.filter(|old| *old != new) else { return };
         let healed = silent_since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
         link.healed_ms = Some(u32::try_from(healed.as_millis()).unwrap_or(u32::MAX));
-        let id = link.id;
-        if let Some(peer) = self.who(id) {
+        if let Some(peer) = self.who(id).filter(|_| role == Role::Kept) {
             let healed_ms = u64::try_from(healed.as_millis()).unwrap_or(u64::MAX);
             self.outbox.event(Event::PeerMoved { peer, old, new, healed_ms });
         }
@@ -228,8 +236,9 @@ impl Node {
         let Some(link) = self.links.get(slot) else { return Vec::new() };
         let configured = self.configured.get(&link.id).map(Vec::as_slice).unwrap_or_default();
         let history = self.history.of(link.id);
+        let told = self.directory.sightings(link.id).map(|sighting| sighting.address);
         let mut known: Vec<Address> = Vec::new();
-        for address in link.path.current().into_iter().chain(history).chain(configured.iter().copied()) {
+        for address in link.path.current().into_iter().chain(told).chain(history).chain(configured.iter().copied()) {
             if !known.contains(&address) {
                 known.push(address);
             }

@@ -24,8 +24,13 @@ pub struct SavedAddress {
     pub id: NodeId,
     /// Where.
     pub address: Address,
-    /// When it proved to be there, in seconds since 1970 by this node's clock.
+    /// When it proved to be there, in seconds since 1970 by this node's clock; [`SavedAddress::TOLD`] if others said so.
     pub seen: u64,
+}
+
+impl SavedAddress {
+    /// In place of a time: the member never was there to this node's knowledge, but others said so.
+    pub const TOLD: u64 = 0;
 }
 
 /// An invite at rest: its secret is not in it, only the hash that serves as pre-shared key. Wiped when dropped.

@@ -162,11 +162,15 @@ pub struct PeerStatus {
     pub public_key: PublicKey,
     /// Whether it answers.
     pub state: PeerState,
-    /// Its published address; while it does not answer, the last one.
+    /// Whether this node has a link with it. In a cluster of hundreds a node has links with some members only; of the
+    /// others it knows what it was told, until they are wanted: see [`Node::want`](crate::node::Node::want).
+    pub linked: bool,
+    /// Its published address; while it does not answer, the last one. Without a link: where it was heard last, by this
+    /// node or by whoever told it.
     pub address: Option<Address>,
     /// Smoothed round-trip time.
     pub rtt: Option<Duration>,
-    /// Since it was last heard.
+    /// Since it was last heard; without a link, by anybody.
     pub last_seen: Option<Duration>,
     /// Since it has been in its state.
     pub since: Duration,

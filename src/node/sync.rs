@@ -21,10 +21,17 @@ const SYNC_RESEND: Duration = Duration::from_secs(1);
 const SYNC_TRIES: u8 = 20;
 /// How long a list that taught nothing is not asked for again while neither changes. Spec: `SYNC_FRUITLESS`.
 const SYNC_FRUITLESS: Duration = Duration::from_secs(600);
+/// The rest after a list was read, for each of its pages. Spec: `SYNC_REST`.
+const SYNC_REST: Duration = Duration::from_millis(250);
+
 /// What a node does about lists that differ from its own.
 #[derive(Debug, Default)]
 pub(super) struct Sync {
     reading: Option<Reading>,
+    /// Whether records of the list being read are taken in now: links are chosen when all have come.
+    pub(super) defers_links: bool,
+    /// Until when no list is read.
+    rest: Option<Instant>,
     /// Lists that taught this node nothing: at most one of each member.
     fruitless: BTreeMap<NodeId, Fruitless>,
 }
@@ -51,6 +58,13 @@ struct Fruitless {
     until: Instant,
 }
 
+impl Sync {
+    /// Records come from the peer at `slot`: if its list is being read, links are chosen later.
+    pub(super) fn defer_links(&mut self, slot: Slot) {
+        self.defers_links = self.reading.as_ref().is_some_and(|reading| reading.slot == slot);
+    }
+}
+
 impl Node {
     /// The peer's member list as its heartbeat tells it; where it differs for long, pages are asked for.
     pub(super) fn compare_digest(&mut self, now: Instant, slot: Slot, digest: Digest) {
@@ -61,7 +75,7 @@ impl Node {
         if digest == own {
             self.sync.fruitless.remove(&id);
             if runs {
-                self.end_sync(slot);
+                self.end_sync(now, slot);
                 self.disarm(slot, LinkTimer::Sync);
             }
         } else if !runs && !self.is_fruitless(now, id, digest) {
@@ -81,12 +95,20 @@ impl Node {
                 return;
             }
             Some(reading) if reading.tries >= SYNC_TRIES || !differs => {
-                self.sync.reading = None;
+                self.end_sync(now, slot);
                 return;
             }
             Some(reading) => reading.tries += 1,
             None if !differs || !up => return,
-            None => return self.read_list(now, slot),
+            None => {
+                if let Some(rest) = self.sync.rest.filter(|rest| *rest > now) {
+                    let delay = self.jitter.spread(SYNC_DELAY, 0..=100);
+                    self.arm(slot, LinkTimer::Sync, rest + delay);
+                } else {
+                    self.read_list(now, slot);
+                }
+                return;
+            }
         }
         self.ask_for_page(now);
     }
@@ -118,10 +140,11 @@ impl Node {
         }
     }
 
-    /// Stops reading the list of a peer, if it is being read.
-    pub(super) fn end_sync(&mut self, slot: Slot) {
-        if self.sync.reading.as_ref().is_some_and(|reading| reading.slot == slot) {
-            self.sync.reading = None;
+    /// Stops reading the list of a peer, if it is being read. Links are chosen by what has come.
+    pub(super) fn end_sync(&mut self, now: Instant, slot: Slot) {
+        if let Some(reading) = self.sync.reading.take_if(|reading| reading.slot == slot) {
+            self.sync.rest = Some(now + reading.rest());
+            self.choose_links(now);
         }
     }
 
@@ -140,7 +163,10 @@ impl Node {
     /// The peer's whole list was read. Where it taught nothing although it differs, the two keep different records for
     /// good, and it is left alone for a while.
     fn finish_sync(&mut self, now: Instant) {
-        let Some(Reading { slot, fruitful, .. }) = self.sync.reading.take() else { return };
+        let Some(reading) = self.sync.reading.take() else { return };
+        let (slot, fruitful) = (reading.slot, reading.fruitful);
+        self.sync.rest = Some(now + reading.rest());
+        self.choose_links(now);
         let own = self.members.digest();
         self.disarm(slot, LinkTimer::Sync);
         let until = now + self.jitter.spread(SYNC_FRUITLESS, 80..=120);
@@ -162,6 +188,14 @@ impl Node {
     fn arm_sync(&mut self, now: Instant, slot: Slot) {
         let delay = self.jitter.spread(SYNC_DELAY, 50..=100);
         self.arm(slot, LinkTimer::Sync, now + delay);
+    }
+}
+
+impl Reading {
+    /// How long nothing is read after this list.
+    fn rest(&self) -> Duration {
+        let pages = pages_max().saturating_sub(self.pages) + 1;
+        SYNC_REST * u32::try_from(pages).unwrap_or(u32::MAX)
     }
 }
 

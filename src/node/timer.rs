@@ -43,6 +43,14 @@ pub(crate) enum NodeTimer {
     Orphan,
     /// The node leaves, and members have not confirmed it.
     Farewell,
+    /// The time of a link is over that is not kept for good.
+    Temporary,
+    /// A peer is told where members are.
+    Gossip,
+    /// Few peers answer: the next members are called.
+    Search,
+    /// News of members wait.
+    News,
 }
 
 /// An enum whose variants are timers.
@@ -75,7 +83,17 @@ impl TimerKey for LinkTimer {
 }
 
 impl TimerKey for NodeTimer {
-    const ALL: &'static [Self] = &[Self::Exchange, Self::Join, Self::Pending, Self::Orphan, Self::Farewell];
+    const ALL: &'static [Self] = &[
+        Self::Exchange,
+        Self::Join,
+        Self::Pending,
+        Self::Orphan,
+        Self::Farewell,
+        Self::Temporary,
+        Self::Gossip,
+        Self::Search,
+        Self::News,
+    ];
 
     fn place(self) -> usize {
         self as usize

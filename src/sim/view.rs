@@ -58,12 +58,18 @@ impl World {
         })
     }
 
-    /// Whether every host that runs has every other one up at its true address, and knows its own.
+    /// Whether every host that runs has every other one up at its true address, and knows its own. Where the cluster is
+    /// no full mesh, those are looked at with which a host should have a link.
     #[must_use]
     pub fn whole(&self) -> bool {
         let running: Vec<HostId> = (0..self.hosts.len()).filter(|&host| self.runs(host)).collect();
-        let knows =
-            |a: HostId, b: HostId| if a == b { running.len() < 2 || self.knows_itself(a) } else { self.knows(a, b) };
+        let knows = |a: HostId, b: HostId| {
+            if a == b {
+                running.len() < 2 || self.knows_itself(a)
+            } else {
+                self.knows(a, b) || !self.are_neighbours(a, b)
+            }
+        };
         let (a, b) = self.apart.get();
         // While the pair that was not together when last asked still is not, nobody else need be looked at.
         if a < self.hosts.len() && b < self.hosts.len() && self.runs(a) && self.runs(b) && !knows(a, b) {
@@ -72,6 +78,12 @@ impl World {
         let apart = running.iter().find_map(|&a| Some((a, running.iter().copied().find(|&b| !knows(a, b))?)));
         self.apart.set(apart.unwrap_or_default());
         apart.is_none()
+    }
+
+    /// Whether a host should have a link with another one, as far as its node knows the cluster.
+    #[must_use]
+    pub fn are_neighbours(&self, host: HostId, other: HostId) -> bool {
+        self.hosts[host].node.as_ref().is_some_and(|node| node.is_neighbour(self.id(other)))
     }
 
     /// Whether a host's own address, as its node tells it, is one that it has.

@@ -82,6 +82,11 @@ impl Members {
         self.records.iter().map(|(&id, record)| (id, record))
     }
 
+    /// How many members there are.
+    pub(crate) fn present(&self) -> usize {
+        self.present
+    }
+
     /// Whether another member can be admitted.
     pub(crate) fn has_room(&self) -> bool {
         self.present < self.max
