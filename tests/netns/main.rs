@@ -1,8 +1,9 @@
 //! The real program in network namespaces: real processes, real sockets, addresses that really change.
 //!
 //! Needs Linux, root and `ip`, some scenarios further tools; where they are missing, each says why it is skipped.
-//! `DDDNS_BIN` names another program to test, `DDDNS_REQUIRE_TOOLS=1` turns skips into failures. What changes took is
-//! shown, and written to `netns-report.txt` in cargo's directory for test files (`target/tmp`).
+//! `DDDNS_BIN` names another program to test, `DDDNS_REQUIRE_TOOLS=1` turns skips into failures, `DDDNS_JUDGE_TIMES=1`
+//! late healing as well. What changes took is shown, and written to `netns-report.txt` in cargo's directory for test
+//! files (`target/tmp`).
 
 #![cfg(all(feature = "daemon", target_os = "linux"))]
 #![expect(clippy::disallowed_methods, reason = "a black-box test measures real time")]
