@@ -11,6 +11,8 @@
 #[cfg(test)]
 mod clocks;
 #[cfg(test)]
+mod clones;
+#[cfg(test)]
 mod cluster;
 #[cfg(test)]
 mod faults;

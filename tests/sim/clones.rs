@@ -8,7 +8,7 @@ use dddns::sim::world::{Flight, HostId, World};
 use dddns::wire::address::Address;
 use dddns::wire::kind::Kind;
 
-use crate::cluster::{TODAY, away, formed, happened, home, kind, place, seeds};
+use crate::cluster::{TODAY, away, formed, happened, home, kind, place, seed_range};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const DECADE: Duration = Duration::from_secs(10 * 365 * 86_400);
@@ -59,7 +59,7 @@ fn with_clone(seed: u64) -> (World, HostId) {
 
 #[test]
 fn h10_a_month_old_clone_never_displaces_the_live_node() {
-    for seed in 0..seeds(50) {
+    for seed in seed_range(50) {
         let (mut world, clone) = with_clone(seed);
         // In half of the runs a fifth of all datagrams is lost.
         let lossy = seed % 2 == 1;
@@ -93,7 +93,7 @@ fn h10_a_month_old_clone_never_displaces_the_live_node() {
 
 #[test]
 fn a_clone_that_everybody_sees_at_once_is_refused_by_everybody_and_heard_of_once() {
-    for seed in 0..seeds(20) {
+    for seed in seed_range(20) {
         let mut world = formed(seed, 6);
         let clone = world.add_clone(LIVE, &[away(9)], TODAY);
         world.run_for(Duration::from_millis(seed * 777));
@@ -116,7 +116,7 @@ fn a_clone_that_everybody_sees_at_once_is_refused_by_everybody_and_heard_of_once
 
 #[test]
 fn a_conflict_ends_with_the_clone() {
-    for seed in 0..seeds(20) {
+    for seed in seed_range(20) {
         let mut world = formed(seed, 3);
         let clone = world.add_clone(LIVE, &[away(9)], TODAY);
         world.start(clone);
@@ -139,7 +139,7 @@ fn a_conflict_ends_with_the_clone() {
 
 #[test]
 fn the_clone_takes_over_when_the_live_node_is_gone() {
-    for seed in 0..seeds(20) {
+    for seed in seed_range(20) {
         let mut world = formed(seed, 3);
         let clone = world.add_clone(LIVE, &[away(9)], TODAY);
         world.start(clone);
@@ -163,7 +163,7 @@ fn the_clone_takes_over_when_the_live_node_is_gone() {
 
 #[test]
 fn a_live_node_that_was_cut_off_when_its_clone_came_is_taken_back() {
-    for seed in 0..seeds(20) {
+    for seed in seed_range(20) {
         let (mut world, clone) = with_clone(seed);
         // The clone is where the live one was before, which is where it is looked for.
         world.move_to(clone, &[home(2)]);
@@ -187,7 +187,7 @@ fn a_live_node_that_was_cut_off_when_its_clone_came_is_taken_back() {
 
 #[test]
 fn a_member_that_restarts_between_two_machines_takes_one_and_stays_with_it() {
-    for seed in 0..seeds(20) {
+    for seed in seed_range(20) {
         let mut world = formed(seed, 4);
         let clone = world.add_clone(LIVE, &[away(9)], TODAY);
         world.start(clone);
@@ -207,7 +207,7 @@ fn a_member_that_restarts_between_two_machines_takes_one_and_stays_with_it() {
 
 #[test]
 fn restarts_and_moves_are_no_conflicts() {
-    for seed in 0..seeds(50) {
+    for seed in seed_range(50) {
         let mut world = formed(seed, 4);
         world.network.conditions.jitter = Duration::from_millis(100);
         for round in 0..6 {
@@ -241,7 +241,7 @@ fn restarts_and_moves_are_no_conflicts() {
 
 #[test]
 fn a_node_that_was_killed_is_up_again_in_seconds() {
-    for seed in 0..seeds(50) {
+    for seed in seed_range(50) {
         let mut world = formed(seed, 3);
         world.run_for(Duration::from_millis(seed * 333));
         world.kill(1);
@@ -257,7 +257,7 @@ fn a_node_that_was_killed_is_up_again_in_seconds() {
 
 #[test]
 fn initiations_of_former_runs_make_no_second_machine() {
-    for seed in 0..seeds(5) {
+    for seed in seed_range(5) {
         let mut world = formed(seed, 3);
         let mut recorded: Vec<Flight> = Vec::new();
         for _ in 0..5 {

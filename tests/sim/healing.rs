@@ -6,9 +6,7 @@ use std::time::Duration;
 use dddns::sim::world::{HostId, World};
 use dddns::wire::address::Address;
 
-use crate::cluster::{TODAY, away, config, formed, found, home, join};
-
-const SEEDS: u64 = 50;
+use crate::cluster::{TODAY, away, config, formed, found, home, join, seed_range};
 
 fn median_and_max(mut times: Vec<Duration>) -> (Duration, Duration) {
     times.sort();
@@ -17,7 +15,7 @@ fn median_and_max(mut times: Vec<Duration>) -> (Duration, Duration) {
 
 /// How long it takes, in the middle of quiet, until all is whole after `change`: median and maximum over all seeds.
 fn healing(name: &str, nodes: u8, change: impl Fn(&mut World)) -> (Duration, Duration) {
-    let times = (0..SEEDS).map(|seed| {
+    let times = seed_range(50).map(|seed| {
         let mut world = formed(seed, nodes);
         world.run_for(Duration::from_millis(100 * seed));
         change(&mut world);
@@ -159,7 +157,7 @@ fn a_nat_that_gives_another_port_is_followed() {
 
 #[test]
 fn losses_delay_and_do_not_prevent() {
-    let times = (0..SEEDS).map(|seed| {
+    let times = seed_range(50).map(|seed| {
         let mut world = formed(seed, 3);
         world.network.conditions.loss_per_mille = 300;
         world.run_for(seconds(20));
@@ -248,7 +246,7 @@ fn all_that_move_one_after_the_other_are_found_by_their_history() {
 
 #[test]
 fn a_node_that_moves_while_all_others_are_stopped_finds_them_again() {
-    for seed in 0..SEEDS {
+    for seed in seed_range(50) {
         let mut world = formed(seed, 3);
         world.stop(1);
         world.stop(2);

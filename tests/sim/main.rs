@@ -21,5 +21,6 @@ mod membership;
 mod nats;
 mod power_cut;
 mod promises;
+mod recovery;
 mod sessions;
 mod transcript;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use dddns::sim::world::{HostId, World};
 
-use crate::cluster::{TODAY, away, config, formed, found, home, join, seeds};
+use crate::cluster::{TODAY, away, config, formed, found, home, join, seed_range};
 
 /// So long a moment is when datagrams are counted.
 const MOMENT: Duration = Duration::from_millis(100);
@@ -36,7 +36,7 @@ fn peaks(counts: &[Vec<u64>]) -> (u64, u64) {
 
 #[test]
 fn thirty_nodes_that_start_in_one_second_are_never_in_step() {
-    for seed in 0..seeds(2) {
+    for seed in seed_range(2) {
         let mut world = formed(seed, 30);
         (0..30).for_each(|host| world.kill(host));
         world.run_for(seconds(60));
@@ -66,7 +66,7 @@ fn thirty_nodes_that_start_in_one_second_are_never_in_step() {
 
 #[test]
 fn attempts_after_hours_of_outage_are_spread() {
-    for seed in 0..seeds(2) {
+    for seed in seed_range(2) {
         let mut world = formed(seed, 10);
         // The switch between them all is off.
         for a in 1..=10 {
@@ -93,7 +93,7 @@ fn attempts_after_hours_of_outage_are_spread() {
 #[test]
 fn h01_eight_nodes_restart_in_two_minutes_with_wrong_clocks_and_new_addresses() {
     let mut worst = Duration::ZERO;
-    for seed in 0..seeds(50) {
+    for seed in seed_range(50) {
         let mut world = World::new(seed);
         let year = 365 * 86_400;
         // Boards without a clock say 1970, others what their battery says: up to 20 years off.
