@@ -21,6 +21,8 @@ pub(crate) struct Facts {
     pub(crate) probes: u64,
     /// Records of members, removed ones included.
     pub(crate) records: usize,
+    /// Those of removed ones.
+    pub(crate) removals: usize,
     pub(crate) links: usize,
     /// Session indices in use.
     pub(crate) indices: usize,
@@ -57,6 +59,7 @@ impl Node {
             handshakes: self.counters.handshakes,
             probes: self.counters.probes,
             records: self.members.len(),
+            removals: self.members.removals(),
             links: self.links.len(),
             indices: self.links.indices(),
             pending: self.responder.len(),

@@ -352,6 +352,27 @@ fn moved(world: &World, host: usize) -> usize {
 }
 
 #[test]
+fn what_was_held_back_and_comes_from_elsewhere_moves_nobody() {
+    for seed in 0..SEEDS {
+        let mut world = formed(seed, 3);
+        let mut n = 0;
+        world.set_adversary(Some(Box::new(move |_, flight| {
+            n += u32::from(flight.from == home(2) && kind(flight) >= Kind::HEARTBEAT);
+            if flight.from != home(2) || n % 5 != 0 {
+                return Interference::default();
+            }
+            // Genuine, never seen before, and older than what has come since.
+            let late = (Duration::from_secs(8), Flight { from: place(EVIL), ..flight.clone() });
+            Interference { drop: true, sends: vec![late] }
+        })));
+        world.tap();
+        world.run_for(Duration::from_secs(300));
+        assert!(world.tapped().iter().all(|flight| flight.to != place(EVIL)), "seed {seed}: it was asked");
+        assert!(world.knows(0, 1) && world.knows(2, 1), "seed {seed}");
+    }
+}
+
+#[test]
 fn whoever_answers_handshakes_from_elsewhere_keeps_nobody_apart() {
     // Copies every Response and sends it on ahead from its own address: at the first contact there is no old path.
     for seed in 0..10 {

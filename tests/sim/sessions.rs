@@ -195,3 +195,20 @@ fn a_machine_that_slept_is_back_in_seconds() {
         }
     }
 }
+
+#[test]
+fn clocks_that_run_apart_are_followed() {
+    for seed in 0..3 {
+        let mut world = formed(seed, 3);
+        // Far worse than any quartz: two seconds an hour apart.
+        world.set_drift(1, 300);
+        world.set_drift(2, -300);
+        world.network.conditions.jitter = Duration::from_millis(15);
+        world.run_for(5 * HOUR);
+        for host in 0..3 {
+            assert_eq!(world.count(host, "bad-step"), 0, "seed {seed}, host {host}");
+            assert_eq!(suspicions(&world, host), 0, "seed {seed}, host {host}");
+        }
+        assert!(world.whole(), "seed {seed}");
+    }
+}

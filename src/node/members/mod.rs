@@ -153,7 +153,7 @@ impl Members {
     }
 
     /// How many removed nodes are in the list.
-    fn removals(&self) -> usize {
+    pub(crate) fn removals(&self) -> usize {
         self.records.len() - self.present
     }
 

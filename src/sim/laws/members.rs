@@ -28,6 +28,11 @@ impl Admissions {
         self.removed.retain(|(owner, _), _| *owner != host);
     }
 
+    /// A list that is full of removals has forgotten some: MEMB-11.
+    pub(crate) fn forget_removals(&mut self, host: HostId) {
+        self.removed.retain(|(owner, _), _| *owner != host);
+    }
+
     /// A datagram came to a host.
     pub(crate) fn came(&mut self, arrival: &Arrival) {
         if let (Some((Mode::Join, invite)), Some(made)) = (arrival.initiation, &arrival.made) {

@@ -20,7 +20,7 @@ use crate::sim::laws::addresses::Addresses;
 use crate::sim::laws::members::Admissions;
 use crate::sim::laws::origins::{Made, Origins};
 use crate::sim::laws::sessions::Sessions;
-use crate::sim::laws::tables::Tables;
+use crate::sim::laws::tables::{REMOVED_MAX, Tables};
 use crate::sim::world::HostId;
 use crate::wire::address::Address;
 use crate::wire::datagram::Datagram;
@@ -237,7 +237,11 @@ impl Laws {
 
     /// A step of a node is over, and its outputs were taken.
     pub(crate) fn stepped(&mut self, now: Duration, host: HostId, node: &Node, members_max: usize) -> Verdict {
-        self.tables.stepped(now, host, &node.facts(), members_max)
+        let facts = node.facts();
+        if facts.removals >= REMOVED_MAX {
+            self.members.forget_removals(host);
+        }
+        self.tables.stepped(now, host, &facts, members_max)
     }
 
     /// P22: only what a peer itself sent shows that it lives.

@@ -12,7 +12,7 @@ const PENDING_MAX: usize = 64;
 /// Spec: `SUBSCRIPTIONS_MAX`.
 const SUBSCRIPTIONS_MAX: usize = 4096;
 /// Spec: `REMOVED_MAX`.
-const REMOVED_MAX: usize = 1024;
+pub(crate) const REMOVED_MAX: usize = 1024;
 /// Spec: `INVITES_MAX`.
 const INVITES_MAX: usize = 64;
 /// Spec: `SOURCES_MAX`.
@@ -48,6 +48,7 @@ impl Tables {
     pub(crate) fn stepped(&mut self, now: Duration, host: HostId, facts: &Facts, members_max: usize) -> Verdict {
         let bounds = [
             ("records", facts.records, members_max + REMOVED_MAX),
+            ("removals", facts.removals, REMOVED_MAX),
             ("links", facts.links, members_max),
             ("pending handshakes", facts.pending, PENDING_MAX),
             ("subscriptions", facts.subscriptions, SUBSCRIPTIONS_MAX),
