@@ -14,4 +14,6 @@ pub mod driver;
 #[cfg(feature = "daemon")]
 pub mod cli;
 #[cfg(feature = "daemon")]
+mod conformance;
+#[cfg(feature = "daemon")]
 mod daemon;

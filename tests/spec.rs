@@ -125,3 +125,18 @@ fn every_section_that_is_cited_exists() {
         }
     }
 }
+
+#[test]
+fn every_requirement_is_checked_from_outside_or_said_not_to_be() {
+    let listed = requirements(&read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("spec/conformance.md")));
+    for file in files("spec", "md").into_iter().filter(|file| !file.ends_with("README.md")) {
+        let text = read(&file);
+        for number in text.split("**[").skip(1).filter_map(|rest| rest.split("]**").next()) {
+            let file = file.display();
+            assert!(
+                listed.contains(number),
+                "{file} defines {number}: say in spec/conformance.md which check tests it"
+            );
+        }
+    }
+}

@@ -23,7 +23,7 @@ pub struct SessionKeys {
 
 /// Which way a datagram goes, seen from one end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Direction {
+pub(crate) enum Direction {
     /// Away from this end.
     Sent,
     /// To this end.
@@ -53,13 +53,13 @@ impl SessionKeys {
     }
 
     /// The TOTP secret of a direction.
-    pub(super) fn totp(&self, direction: Direction) -> Secret {
+    pub(crate) fn totp(&self, direction: Direction) -> Secret {
         let initiators = (direction == Direction::Sent) == self.initiator;
         Secret(self.expand(if initiators { b"dddns/1 totp initiator" } else { b"dddns/1 totp responder" }))
     }
 
     /// The key for sealed bodies of a direction.
-    pub(super) fn seal(&self, direction: Direction) -> SealKey {
+    pub(crate) fn seal(&self, direction: Direction) -> SealKey {
         let initiators = (direction == Direction::Sent) == self.initiator;
         SealKey(self.expand(if initiators { b"dddns/1 seal initiator" } else { b"dddns/1 seal responder" }))
     }

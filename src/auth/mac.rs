@@ -28,7 +28,7 @@ impl Mac1Key {
     }
 
     /// The mac1 that the message should have.
-    pub(super) fn mac1(&self, message: &impl HasMac1) -> [u8; 16] {
+    pub(crate) fn mac1(&self, message: &impl HasMac1) -> [u8; 16] {
         message.with_covered(|covered| truncated(&self.0, covered))
     }
 }

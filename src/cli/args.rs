@@ -8,7 +8,7 @@ use tracing::level_filters::LevelFilter;
 
 use crate::cli::failure::Failure;
 use crate::cli::style::Style;
-use crate::cli::{addr, config, decode, events, forget, init, invite, join, status};
+use crate::cli::{addr, config, conformance, decode, events, forget, init, invite, join, status};
 use crate::daemon::state_dir::StateDir;
 
 /// Keeps your machines together while their addresses change, with no server between them.
@@ -59,6 +59,12 @@ pub(super) enum Command {
     Demo,
     /// Explain a datagram byte by byte
     Decode(decode::Args),
+    /// Check another implementation against the specification
+    ///
+    /// Let the implementation run as the only node of a cluster made for this, have it make an invite, and give the token
+    /// here. Four test members join, ask and provoke it for about a minute, and are removed from its member list at the
+    /// end. spec/conformance.md explains every check.
+    Conformance(conformance::Args),
 }
 
 #[derive(Args)]

@@ -187,7 +187,7 @@ fn patience(text: &str) -> Result<Duration, String> {
     if time <= TIMEOUT_MAX { Ok(time) } else { Err("at most 24h".to_owned()) }
 }
 
-fn read_token(text: &str) -> Result<Token, Failure> {
+pub(super) fn read_token(text: &str) -> Result<Token, Failure> {
     let mut from_stdin = String::new();
     let text = if text == "-" {
         let read = std::io::stdin().lock().take(TOKEN_MAX).read_to_string(&mut from_stdin);

@@ -4,6 +4,7 @@ mod addr;
 mod age;
 mod args;
 mod config;
+mod conformance;
 mod datagram_fields;
 mod decode;
 pub mod demo;
@@ -70,6 +71,7 @@ fn dispatch(cli: &Cli) -> Result<Exit, Failure> {
             Ok(if healed { Exit::Done } else { Exit::Failed })
         }
         Command::Decode(args) => decode::run(args, global),
+        Command::Conformance(args) => conformance::run(args, global),
     }
 }
 
