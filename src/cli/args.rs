@@ -7,6 +7,8 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use tracing::level_filters::LevelFilter;
 
 use crate::cli::failure::Failure;
+#[cfg(feature = "sim")]
+use crate::cli::sim;
 use crate::cli::style::Style;
 use crate::cli::{addr, config, conformance, decode, events, forget, init, invite, join, status};
 use crate::daemon::state_dir::StateDir;
@@ -59,6 +61,9 @@ pub(super) enum Command {
     Demo,
     /// Explain a datagram byte by byte
     Decode(decode::Args),
+    /// See how long clusters take to heal, in virtual time
+    #[cfg(feature = "sim")]
+    Sim(sim::Args),
     /// Check another implementation against the specification
     ///
     /// Let the implementation run as the only node of a cluster made for this, have it make an invite, and give the token

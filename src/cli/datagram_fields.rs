@@ -48,7 +48,7 @@ fn initiation(reader: &mut Reader<'_>) {
     });
     reader.take(32, "e", |_| "the initiator's ephemeral public key".to_owned());
     reader.take(48, "encrypted s", |_| "the initiator's public key, for the responder only".to_owned());
-    reader.take(80, "payload", |_| "encrypted: the name that a joiner wants".to_owned());
+    reader.take(88, "payload", |_| "encrypted: the run of the initiator, and the name that a joiner wants".to_owned());
     reader.take(16, "mac1", |_| "shows that the sender knows the responder's public key".to_owned());
     reader.take(16, "mac2", |bytes| {
         let none = bytes.iter().all(|&byte| byte == 0);

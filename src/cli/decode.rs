@@ -201,13 +201,14 @@ mod tests {
             48  00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00  encrypted s     the initiator's public key, for the responder only
             64  00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00
             80  00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00
-            96  00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00  payload         encrypted: the name that a joiner wants
+            96  00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00  payload         encrypted: the run of the initiator, and the name that a joiner wants
            112  00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00
            128  00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00
            144  00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00
            160  00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00
-           176  00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00  mac1            shows that the sender knows the responder's public key
-           192  00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00  mac2            no cookie
+           176  00 00 00 00 00 00 00 00
+           184  00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00  mac1            shows that the sender knows the responder's public key
+           200  00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00  mac2            no cookie
         well-formed: Initiation, 216 bytes
         ");
     }

@@ -20,6 +20,8 @@ mod member_name;
 mod node_client;
 mod run;
 mod setup;
+#[cfg(feature = "sim")]
+mod sim;
 mod status;
 mod stop_signal;
 mod style;
@@ -71,6 +73,8 @@ fn dispatch(cli: &Cli) -> Result<Exit, Failure> {
             Ok(if healed { Exit::Done } else { Exit::Failed })
         }
         Command::Decode(args) => decode::run(args, global),
+        #[cfg(feature = "sim")]
+        Command::Sim(args) => sim::run(args),
         Command::Conformance(args) => conformance::run(args, global),
     }
 }

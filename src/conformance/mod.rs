@@ -135,7 +135,7 @@ pub(crate) enum ConformanceError {
 pub(crate) fn run(settings: Settings) -> Result<Report, ConformanceError> {
     let began = clock::now();
     let first = settings.token.addresses().first().map(|address| address.socket_addr());
-    let at = first.unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
+    let at = first.unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
     let bind = if settings.bind.is_empty() { vec![usual(at.ip())] } else { settings.bind };
     let network = Network::open(&bind).map_err(ConformanceError::Sockets)?;
     let mut stage = Stage::new(network, settings.token, at, Drbg::new(settings.seed));

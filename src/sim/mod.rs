@@ -14,6 +14,8 @@ pub mod nat;
 pub mod network;
 pub mod places;
 pub mod scenario;
+pub mod standard;
+pub mod table;
 mod trace;
 pub mod view;
 pub mod world;

@@ -23,4 +23,5 @@ mod power_cut;
 mod promises;
 mod recovery;
 mod sessions;
+mod standard;
 mod transcript;
