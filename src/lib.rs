@@ -13,7 +13,7 @@ pub mod driver;
 
 #[cfg(feature = "daemon")]
 pub mod cli;
-#[cfg(feature = "daemon")]
+#[cfg(feature = "conformance")]
 mod conformance;
 #[cfg(feature = "daemon")]
 mod daemon;

@@ -6,11 +6,13 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use tracing::level_filters::LevelFilter;
 
+#[cfg(feature = "conformance")]
+use crate::cli::conformance;
 use crate::cli::failure::Failure;
 #[cfg(feature = "sim")]
 use crate::cli::sim;
 use crate::cli::style::Style;
-use crate::cli::{addr, config, conformance, decode, events, forget, init, invite, join, status};
+use crate::cli::{addr, config, decode, events, forget, init, invite, join, status};
 use crate::daemon::state_dir::StateDir;
 
 /// Keeps your machines together while their addresses change, with no server between them.
@@ -69,6 +71,7 @@ pub(super) enum Command {
     /// Let the implementation run as the only node of a cluster made for this, have it make an invite, and give the token
     /// here. Four test members join, ask and provoke it for about a minute, and are removed from its member list at the
     /// end. spec/conformance.md explains every check.
+    #[cfg(feature = "conformance")]
     Conformance(conformance::Args),
 }
 

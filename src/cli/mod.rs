@@ -4,6 +4,7 @@ mod addr;
 mod age;
 mod args;
 mod config;
+#[cfg(feature = "conformance")]
 mod conformance;
 mod datagram_fields;
 mod decode;
@@ -75,6 +76,7 @@ fn dispatch(cli: &Cli) -> Result<Exit, Failure> {
         Command::Decode(args) => decode::run(args, global),
         #[cfg(feature = "sim")]
         Command::Sim(args) => sim::run(args),
+        #[cfg(feature = "conformance")]
         Command::Conformance(args) => conformance::run(args, global),
     }
 }

@@ -22,7 +22,7 @@ use crate::wire::rendezvous::Rendezvous;
 const LOCATE_PEERS: usize = 3;
 /// How many members a peer is brought together with in a burst because it asks for them, and the time in which it gains
 /// another one. Spec: `MEETINGS_BUDGET`.
-const MEETINGS_BURST: u32 = 64;
+const MEETINGS_BURST: u32 = 256;
 const MEETINGS_PERIOD: Duration = Duration::from_millis(100);
 /// How many Locate go to a peer while few are up. Spec: `LOCATE_ALL`.
 const LOCATE_ALL: usize = 8;
