@@ -87,8 +87,8 @@ impl Handle {
     }
 
     /// Starts to join a cluster by invite. How it ends is told by
-    /// [`Event::Joined`](crate::node::event::Event::Joined) or
-    /// [`Event::JoinRefused`](crate::node::event::Event::JoinRefused), so ask for [`Handle::events`] before.
+    /// [`Event::Joined`] or
+    /// [`Event::JoinRefused`], so ask for [`Handle::events`] before.
     ///
     /// # Errors
     /// The node cannot join, or the driver has stopped.
