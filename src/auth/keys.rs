@@ -47,6 +47,11 @@ impl SessionKeys {
         Self { prk, initiator }
     }
 
+    /// The keys that follow from what HKDF-Extract gave.
+    pub(super) fn from_prk(prk: &[u8; 32], initiator: bool) -> Self {
+        Self { prk: *prk, initiator }
+    }
+
     /// Whether this is the end that initiated the handshake.
     pub(super) fn is_initiator(&self) -> bool {
         self.initiator

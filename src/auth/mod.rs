@@ -8,6 +8,7 @@ pub mod incarnation;
 pub mod invite;
 pub mod keys;
 pub mod mac;
+pub mod onlooker;
 pub mod replay;
 pub mod seal;
 pub mod session;

@@ -19,7 +19,7 @@ pub(super) struct Field<'d> {
 
 /// All fields of a datagram, well-formed or not: together they are its bytes.
 pub(super) fn fields(datagram: &[u8]) -> Vec<Field<'_>> {
-    let mut reader = Reader { rest: datagram, fields: Vec::new() };
+    let mut reader = Reader::new(datagram);
     reader.take(1, "magic, version", magic);
     if datagram.first() == Some(&MAGIC_VERSION) {
         reader.take(1, "type", |bytes| bytes.first().map(|&kind| name(Kind(kind))).unwrap_or_default());
@@ -170,15 +170,24 @@ fn cut_off(present: usize, whole: usize) -> String {
     format!("cut off: {present} of {whole} bytes")
 }
 
-/// Cuts a datagram into fields.
-struct Reader<'d> {
+/// Cuts bytes into fields.
+pub(super) struct Reader<'d> {
     rest: &'d [u8],
     fields: Vec<Field<'d>>,
 }
 
 impl<'d> Reader<'d> {
+    pub(super) fn new(bytes: &'d [u8]) -> Self {
+        Self { rest: bytes, fields: Vec::new() }
+    }
+
+    /// Whether every byte belongs to a field.
+    pub(super) fn is_done(&self) -> bool {
+        self.rest.is_empty()
+    }
+
     /// The next field, or what is there of it.
-    fn take(&mut self, length: usize, name: &'static str, meaning: impl Fn(&[u8]) -> String) {
+    pub(super) fn take(&mut self, length: usize, name: &'static str, meaning: impl Fn(&[u8]) -> String) {
         let (bytes, rest) = self.rest.split_at_checked(length).unwrap_or((self.rest, &[]));
         self.rest = rest;
         if length == 0 || bytes.is_empty() {
@@ -189,7 +198,8 @@ impl<'d> Reader<'d> {
         self.fields.push(Field { bytes, name, meaning });
     }
 
-    fn finish(mut self) -> Vec<Field<'d>> {
+    /// All fields, the last one for what is left over.
+    pub(super) fn finish(mut self) -> Vec<Field<'d>> {
         let length = self.rest.len();
         self.take(length, "?", |_| "not part of the message".to_owned());
         self.fields

@@ -2,10 +2,13 @@
 
 use std::fmt::Write as _;
 use std::io::{Read, Write};
+use std::path::PathBuf;
 
 use crate::cli::args::Global;
 use crate::cli::datagram_fields::{self, Field};
+use crate::cli::datagram_keys::{Findings, Keys, Proof};
 use crate::cli::failure::{Exit, Failure};
+use crate::cli::sealed_fields;
 use crate::cli::style::{Style, Tone};
 use crate::wire::datagram::Datagram;
 use crate::wire::error::DecodeError;
@@ -26,37 +29,91 @@ pub(super) struct Args {
     /// passed over
     #[arg(value_name = "HEX", required = true, num_args = 1..)]
     hex: Vec<String>,
+
+    /// Check and open the datagram with the keys in this file
+    ///
+    /// The file is TOML, open to nobody else (mode 0600), with any number of these; bytes in hexadecimal:
+    ///
+    ///   [[session]]
+    ///   initiator = 0x0a0b0c0d    # the index by which the initiator of the handshake is addressed
+    ///   responder = 0x1a1b1c1d    # the index by which the responder is addressed
+    ///   clock_ms = 1793000012345  # the responder's clock, from its Response
+    ///   prk = "..."               # 32 bytes: what HKDF-Extract gave, spec/cryptography.md section 3.1
+    ///
+    ///   [[node]]
+    ///   secret = "..."            # 32 bytes: a node's secret key
+    ///   cluster = "..."           # 16 bytes: the ID of its cluster, for handshakes between members
+    ///
+    /// A running dddns gives away no keys of its sessions. Whoever writes another implementation has those of its own end.
+    #[arg(long, value_name = "FILE", verbatim_doc_comment)]
+    keys: Option<PathBuf>,
 }
 
-/// Prints every field and the verdict. Keys are not asked for, so neither tags nor sealed bodies are checked.
+/// Prints every field and the verdict; with keys also who made the datagram, and what is sealed in it.
 pub(super) fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
     let text = match args.hex.as_slice() {
         [one] if one == "-" => from_stdin()?,
         words => words.join(" "),
     };
     let datagram = parse_hex(&text).map_err(|message| Failure::new(Exit::Usage, message))?;
-    let verdict = judge(&datagram);
-    let text = render(&datagram_fields::fields(&datagram), datagram.len(), verdict, global.stdout_style());
+    let findings = args.keys.as_deref().map(Keys::read).transpose()?.map(|keys| keys.examine(&datagram));
+    let (text, good) = explain(&datagram, findings.as_ref(), global.stdout_style());
     std::io::stdout().lock().write_all(text.as_bytes())?;
-    Ok(if verdict.is_ok() { Exit::Done } else { Exit::Failed })
+    Ok(if good { Exit::Done } else { Exit::Failed })
 }
 
-/// What a node would say of its form: the type, or the first rule that it breaks.
-fn judge(datagram: &[u8]) -> Result<Kind, DecodeError> {
+/// What to print, and whether the datagram is as it should be.
+fn explain(datagram: &[u8], findings: Option<&Findings>, style: Style) -> (String, bool) {
+    let plain = findings.and_then(|findings| findings.plain.as_deref());
+    let mut fields = datagram_fields::fields(datagram);
+    for (name, meaning) in findings.iter().flat_map(|findings| &findings.meanings) {
+        fields.iter_mut().filter(|field| field.name == *name).for_each(|field| field.meaning.clone_from(meaning));
+    }
+    let verdict = judge(datagram, plain);
+    let mut text = table(&fields, style);
+    if let (Some(plain), Some(kind)) = (plain, datagram.get(1)) {
+        text.push_str("the sealed body, opened:\n");
+        text.push_str(&table(&sealed_fields::fields(Kind(*kind), plain), style));
+    }
+    let length = datagram.len();
+    let line = match verdict {
+        Ok(kind) => style.paint(Tone::Good, &format!("well-formed: {kind}, {length} bytes")).into_owned(),
+        Err(error) => style.paint(Tone::Bad, &format!("malformed: {error}, {length} bytes")).into_owned(),
+    };
+    let _ = writeln!(text, "{line}");
+    let proof = findings.map(|findings| findings.proof);
+    match proof {
+        Some(Proof::Valid) => {
+            let _ = writeln!(text, "{}", style.paint(Tone::Good, "authentic: whoever made it has the keys"));
+        }
+        Some(Proof::Wrong) => {
+            let _ = writeln!(text, "{}", style.paint(Tone::Bad, "not authentic: it was not made with these keys"));
+        }
+        Some(Proof::None) => {
+            let _ = writeln!(text, "{}", style.paint(Tone::Doubtful, "not proven: these keys cannot tell who made it"));
+        }
+        None => {}
+    }
+    (text, verdict.is_ok() && proof != Some(Proof::Wrong))
+}
+
+/// What a node would say of its form: the type, or the first rule that it breaks. Of a sealed body only once it is
+/// opened.
+fn judge(datagram: &[u8], opened: Option<&[u8]>) -> Result<Kind, DecodeError> {
     let header = match Datagram::parse(datagram)? {
         Datagram::Initiation(_) => return Ok(Kind::INITIATION),
         Datagram::Response(_) => return Ok(Kind::RESPONSE),
         Datagram::CookieReply(_) => return Ok(Kind::COOKIE_REPLY),
         Datagram::Tagged(header) => header,
     };
-    if !header.kind.is_sealed() {
-        let body = datagram.get(Header::LEN..datagram.len().saturating_sub(TAG_LEN)).unwrap_or_default();
+    let in_clear = || datagram.get(Header::LEN..datagram.len().saturating_sub(TAG_LEN));
+    if let Some(body) = if header.kind.is_sealed() { opened } else { in_clear() } {
         Message::decode(&header, body)?;
     }
     Ok(header.kind)
 }
 
-fn render(fields: &[Field<'_>], length: usize, verdict: Result<Kind, DecodeError>, style: Style) -> String {
+fn table(fields: &[Field<'_>], style: Style) -> String {
     let mut text = String::new();
     let head = format!("offset  {:<47}  {:<14}  meaning", "bytes", "field");
     let _ = writeln!(text, "{}", style.paint(Tone::Heading, &head));
@@ -72,11 +129,6 @@ fn render(fields: &[Field<'_>], length: usize, verdict: Result<Kind, DecodeError
             offset += line.len();
         }
     }
-    let verdict = match verdict {
-        Ok(kind) => style.paint(Tone::Good, &format!("well-formed: {kind}, {length} bytes")).into_owned(),
-        Err(error) => style.paint(Tone::Bad, &format!("malformed: {error}, {length} bytes")).into_owned(),
-    };
-    let _ = writeln!(text, "{verdict}");
     text
 }
 
@@ -128,7 +180,7 @@ mod tests {
     }
 
     fn explain(datagram: &[u8]) -> String {
-        render(&datagram_fields::fields(datagram), datagram.len(), judge(datagram), Style::new(false))
+        super::explain(datagram, None, Style::new(false)).0
     }
 
     #[test]

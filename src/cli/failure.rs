@@ -3,6 +3,7 @@
 use std::io;
 use std::process::ExitCode;
 
+use crate::cli::datagram_keys::KeysError;
 use crate::cli::demo::DemoError;
 use crate::daemon::config_file::ConfigError;
 use crate::daemon::control_client::ClientError;
@@ -141,6 +142,7 @@ macro_rules! failed {
 failed!(
     ConfigError,
     KeyFileError,
+    KeysError,
     NoEntropy,
     RunError,
     SocketError,

@@ -7,6 +7,7 @@ mod config;
 #[cfg(feature = "conformance")]
 mod conformance;
 mod datagram_fields;
+mod datagram_keys;
 mod decode;
 pub mod demo;
 mod events;
@@ -20,6 +21,7 @@ mod log;
 mod member_name;
 mod node_client;
 mod run;
+mod sealed_fields;
 mod setup;
 #[cfg(feature = "sim")]
 mod sim;

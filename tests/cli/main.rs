@@ -6,6 +6,7 @@ mod cluster;
 mod config;
 mod control;
 mod decode;
+mod decode_keys;
 mod files;
 mod init;
 mod join;

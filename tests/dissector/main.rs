@@ -53,7 +53,9 @@ fn every_field_of_the_dissector_is_compared() {
         return;
     }
     let compared: BTreeSet<String> = tshark::FIELDS.iter().map(|field| field.name.to_owned()).collect();
-    let mut registered = tshark::registered();
+    let all = tshark::run(&["-G", "fields"]);
+    let names = all.lines().filter_map(|line| line.strip_prefix("F\t")?.split('\t').nth(1));
+    let mut registered: BTreeSet<String> = names.filter(|name| name.starts_with("dddns.")).map(str::to_owned).collect();
     for name in [tshark::MALFORMED, tshark::SURPLUS] {
         assert!(registered.remove(name), "there is no field {name}");
     }

@@ -1,6 +1,6 @@
 //! `tshark` with the dissector: what it shows of every datagram in a capture.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::net::IpAddr;
 use std::path::Path;
@@ -101,13 +101,6 @@ pub(crate) fn dissect(capture: impl AsRef<Path>) -> Vec<Shown> {
     layers.filter(|layers| layers["udp.payload"].is_array()).map(shown).collect()
 }
 
-/// The names of all fields that the dissector registers.
-pub(crate) fn registered() -> BTreeSet<String> {
-    let all = run(&["-G", "fields"]);
-    let columns = all.lines().filter_map(|line| line.strip_prefix("F\t")?.split('\t').nth(1));
-    columns.filter(|name| name.starts_with("dddns.")).map(str::to_owned).collect()
-}
-
 fn shown(layers: &Value) -> Shown {
     let text = |name: &str| {
         let values = layers[name].as_array()?;
@@ -126,7 +119,7 @@ fn shown(layers: &Value) -> Shown {
 }
 
 /// Runs `tshark` with the dissector and nothing of what the user has set up.
-fn run(args: &[&str]) -> String {
+pub(crate) fn run(args: &[&str]) -> String {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("spec/dddns.lua");
     let home = tempfile::tempdir().expect("a temporary directory");
     let output = Command::new("tshark")

@@ -15,6 +15,8 @@ mod clones;
 #[cfg(test)]
 mod cluster;
 #[cfg(test)]
+mod dissector;
+#[cfg(test)]
 mod faults;
 #[cfg(test)]
 mod healing;
