@@ -7,7 +7,10 @@ use dddns::wire::datagram::Datagram;
 use dddns::wire::id::NodeId;
 use ring::hmac;
 use serde_json::Value;
-use snow::Builder;
+use snow::params::{CipherChoice, DHChoice, HashChoice};
+use snow::resolvers::{CryptoResolver, DefaultResolver};
+use snow::types::{Cipher, Dh, Hash, Random};
+use snow::{Builder, Error};
 
 use crate::machine::Machine;
 
@@ -43,7 +46,8 @@ fn prk(record: &Value) -> String {
         (bytes("initiator_secret"), bytes("responder_secret"), bytes("initiator_ephemeral"));
     let public = Identity::from_secret(responder.clone().try_into().unwrap()).public_key();
     let key: [u8; 32] = bytes("cluster_key").try_into().unwrap();
-    let end = || Builder::new("Noise_IKpsk2_25519_ChaChaPoly_SHA256".parse().unwrap());
+    let protocol = || "Noise_IKpsk2_25519_ChaChaPoly_SHA256".parse().unwrap();
+    let end = || Builder::with_resolver(protocol(), Box::new(Given));
 
     let mut buffer = [0; 1232];
     let called = end().local_private_key(&responder).unwrap().prologue(&prologue).unwrap().psk(2, &key).unwrap();
@@ -58,6 +62,35 @@ fn prk(record: &Value) -> String {
     let salt = hmac::Key::new(hmac::HMAC_SHA256, caller.get_handshake_hash());
     let (k1, k2) = caller.dangerously_get_raw_split();
     data_encoding::HEXLOWER.encode(hmac::sign(&salt, &[k1, k2].concat()).as_ref())
+}
+
+/// The Noise library's own functions, without randomness: every key is given.
+struct Given;
+
+impl CryptoResolver for Given {
+    fn resolve_rng(&self) -> Option<Box<dyn Random>> {
+        Some(Box::new(NoRandomness))
+    }
+
+    fn resolve_dh(&self, choice: &DHChoice) -> Option<Box<dyn Dh>> {
+        DefaultResolver.resolve_dh(choice)
+    }
+
+    fn resolve_hash(&self, choice: &HashChoice) -> Option<Box<dyn Hash>> {
+        DefaultResolver.resolve_hash(choice)
+    }
+
+    fn resolve_cipher(&self, choice: &CipherChoice) -> Option<Box<dyn Cipher>> {
+        DefaultResolver.resolve_cipher(choice)
+    }
+}
+
+struct NoRandomness;
+
+impl Random for NoRandomness {
+    fn try_fill_bytes(&mut self, _: &mut [u8]) -> Result<(), Error> {
+        Err(Error::Rng)
+    }
 }
 
 fn session(record: &Value, prk: &str) -> String {
@@ -125,8 +158,9 @@ fn a_handshake_shows_who_calls_to_whoever_is_called() {
     let file = keys(&machine, &node(&record, "initiator"));
     let ended = machine.dddns(&["decode", "--keys", &file, record["initiation"].as_str().unwrap()]).with(0);
     assert!(ended.stdout.contains("for no node in the file"), "{}", ended.stdout);
-    let strange = node(&record, "responder").replace(record["cluster_id"].as_str().unwrap(), &"ab".repeat(16));
-    let file = keys(&machine, &strange);
+    let mut strange = record.clone();
+    strange["cluster_id"] = "ab".repeat(16).into();
+    let file = keys(&machine, &node(&strange, "responder"));
     let ended = machine.dddns(&["decode", "--keys", &file, record["initiation"].as_str().unwrap()]).with(1);
     assert!(ended.stdout.contains("does not decrypt") && ended.stdout.contains("not authentic"), "{}", ended.stdout);
 }
