@@ -22,6 +22,24 @@ const HEX_MAX: u64 = 1 << 20;
 /// How many bytes stand on a line.
 const BYTES_A_LINE: usize = 16;
 
+/// What a file of keys is.
+const KEYS_HELP: &str = "\
+Check and open the datagram with the keys in this file
+
+The file is TOML, open to nobody else (mode 0600), with any number of these; bytes in hexadecimal:
+
+  [[session]]
+  initiator = 0x0a0b0c0d    # the index by which the initiator of the handshake is addressed
+  responder = 0x1a1b1c1d    # the index by which the responder is addressed
+  clock_ms = 1793000012345  # the responder's clock, from its Response
+  prk = \"...\"               # 32 bytes: what HKDF-Extract gave, spec/cryptography.md section 3.1
+
+  [[node]]
+  secret = \"...\"            # 32 bytes: a node's secret key
+  cluster = \"...\"           # 16 bytes: the ID of its cluster, for handshakes between members
+
+A running dddns gives away no keys of its sessions. Whoever writes another implementation has those of its own end.";
+
 /// The arguments of `dddns decode`.
 #[derive(clap::Args)]
 pub(super) struct Args {
@@ -31,21 +49,7 @@ pub(super) struct Args {
     hex: Vec<String>,
 
     /// Check and open the datagram with the keys in this file
-    ///
-    /// The file is TOML, open to nobody else (mode 0600), with any number of these; bytes in hexadecimal:
-    ///
-    ///   [[session]]
-    ///   initiator = 0x0a0b0c0d    # the index by which the initiator of the handshake is addressed
-    ///   responder = 0x1a1b1c1d    # the index by which the responder is addressed
-    ///   clock_ms = 1793000012345  # the responder's clock, from its Response
-    ///   prk = "..."               # 32 bytes: what HKDF-Extract gave, spec/cryptography.md section 3.1
-    ///
-    ///   [[node]]
-    ///   secret = "..."            # 32 bytes: a node's secret key
-    ///   cluster = "..."           # 16 bytes: the ID of its cluster, for handshakes between members
-    ///
-    /// A running dddns gives away no keys of its sessions. Whoever writes another implementation has those of its own end.
-    #[arg(long, value_name = "FILE", verbatim_doc_comment)]
+    #[arg(long, value_name = "FILE", long_help = KEYS_HELP)]
     keys: Option<PathBuf>,
 }
 
