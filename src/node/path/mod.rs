@@ -297,3 +297,5 @@ impl Trial {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod vectors;
