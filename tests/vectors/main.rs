@@ -8,6 +8,7 @@
 mod checked;
 mod fixed;
 mod made;
+mod net;
 mod noise;
 mod text;
 

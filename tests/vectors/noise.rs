@@ -49,6 +49,12 @@ pub(crate) fn encrypt(key: &[u8; 32], nonce: [u8; 12], associated: &[u8], plain:
     bytes
 }
 
+pub(crate) fn decrypt(key: &[u8; 32], nonce: [u8; 12], associated: &[u8], sealed: &[u8]) -> Option<Vec<u8>> {
+    let mut bytes = sealed.to_vec();
+    let nonce = aead::Nonce::assume_unique_for_key(nonce);
+    Some(cipher(key).open_in_place(nonce, aead::Aad::from(associated), &mut bytes).ok()?.to_vec())
+}
+
 fn cipher(key: &[u8; 32]) -> aead::LessSafeKey {
     aead::LessSafeKey::new(aead::UnboundKey::new(&aead::CHACHA20_POLY1305, key).expect("32 bytes"))
 }
@@ -99,6 +105,13 @@ impl Symmetric {
         self.mix_hash(&sealed);
         sealed
     }
+
+    fn decrypt(&mut self, sealed: &[u8]) -> Option<Vec<u8>> {
+        let (key, hash) = (self.k, self.h);
+        let plain = decrypt(&key, self.nonce(), &hash, sealed)?;
+        self.mix_hash(sealed);
+        Some(plain)
+    }
 }
 
 fn hkdf(ck: &[u8; 32], material: &[u8]) -> [[u8; 32]; 3] {
@@ -137,6 +150,22 @@ impl Handshake {
         let (message_2, state) = self.message_2(state, payload_2);
         let [k1, k2, _] = hkdf(&state.ck, &[]);
         Finished { message_1, message_2, hash: state.h, k1, k2 }
+    }
+
+    /// The payload of a message 1 that was made with this initiator's keys.
+    pub(crate) fn open_message_1(&self, message_1: &[u8]) -> Option<Vec<u8>> {
+        let mut state = Symmetric::new(&self.prologue, &public_key(&self.responder));
+        let shared = dh(&self.initiator_ephemeral, &public_key(&self.responder));
+        self.before_payload_1(&mut state, &public_key(&self.initiator_ephemeral), &shared);
+        state.decrypt(message_1.get(80..)?)
+    }
+
+    /// The payload of a message 2 that answers this handshake's message 1.
+    pub(crate) fn open_message_2(&self, payload_1: &[u8], message_2: &[u8]) -> Option<Vec<u8>> {
+        let mut state = Symmetric::new(&self.prologue, &public_key(&self.responder));
+        self.message_1(&mut state, payload_1);
+        let (_, mut state) = self.before_payload_2(state);
+        state.decrypt(message_2.get(32..)?)
     }
 
     /// Message 1 with 32 zero bytes for an ephemeral key: everybody knows the shared secret with it.
@@ -236,6 +265,11 @@ impl Direction {
     /// The tag of step `t` over these bytes.
     pub(crate) fn tag(&self, covered: &[u8], t: u64) -> [u8; 16] {
         first(&hmac_sha256(&totp_value(&self.totp, t), covered))
+    }
+
+    /// The plain body of a sealed one.
+    pub(crate) fn open(&self, header: &[u8; 16], sealed: &[u8]) -> Option<Vec<u8>> {
+        decrypt(&self.seal, seal_nonce(header), header, sealed)
     }
 }
 

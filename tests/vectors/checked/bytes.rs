@@ -253,7 +253,24 @@ fn read_payload(kind: &str, mode: Mode, payload: &[u8]) -> Result<(Value, Vec<u8
     Ok((fields, read.to_bytes().to_vec()))
 }
 
-/// The name and the fault of each vector that has one.
+#[test]
+fn orders() {
+    each("orders", |vector| {
+        let broken = match (vector.maybe("datagram"), vector.maybe("body")) {
+            (Some(_), None) => verdict(&vector.bytes("datagram")).err(),
+            (None, Some(_)) => {
+                let header = Header::from_bytes(&vector.array("header")).expect("a header");
+                Message::decode(&header, &vector.bytes("body")).err()
+            }
+            _ => read_payload(vector.text("type"), Mode::Join, &vector.bytes("payload")).err(),
+        };
+        assert_eq!(broken.map(DecodeError::as_str), Some(vector.text("verdict")));
+        let faults: Vec<&str> = vector.list("faults").map(Vector::as_text).collect();
+        assert!(faults.len() > 1 && faults[0] == vector.text("verdict"));
+    });
+}
+
+/// What the vector is a fault of, if it is one.
 pub(super) fn base(vector: Vector<'_>) -> Option<String> {
     vector.maybe("fault_of").map(|base| base.as_text().to_owned())
 }

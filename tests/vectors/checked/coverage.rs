@@ -43,6 +43,10 @@ fn every_reason_and_every_type_has_a_vector() {
     for kind in Message::KINDS.iter().chain(&handshakes) {
         assert!(verdicts(&["datagrams"]).contains(&kind.to_string()), "there is no datagram {kind}");
     }
+    let conversations = read("conversations");
+    for kind in Message::KINDS.iter().chain(&handshakes) {
+        assert!(conversations.contains(&format!("\"type\": \"{kind}\"")), "nobody says {kind} in a conversation");
+    }
     for kind in Message::KINDS {
         assert!(verdicts(&["bodies"]).contains(&kind.to_string()), "there is no body {kind}");
     }

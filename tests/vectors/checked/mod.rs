@@ -1,6 +1,7 @@
 //! What the library says to each vector, read from the file.
 
 mod bytes;
+mod conversations;
 mod coverage;
 mod decisions;
 mod handshakes;

@@ -1,11 +1,14 @@
 //! What each file holds: inputs and results written down by hand, bytes made by the library, keys by `noise`.
 
 mod bodies;
+mod conversations;
 mod datagrams;
 mod handshakes;
 mod invites;
 mod keys;
 mod masks;
+mod onlooker;
+mod orders;
 mod paths;
 mod payloads;
 mod replays;
@@ -37,6 +40,7 @@ pub(crate) fn files() -> Vec<(&'static str, Value)> {
             "Payloads inside the Noise messages: what they say, or what is wrong with them.",
             payloads::vectors(),
         ),
+        file("orders", "Several faults at once: which one has to be named.", orders::vectors()),
         file("handshakes", "Whole handshakes with fixed keys.", handshakes::vectors()),
         file("handshake-faults", "Handshake datagrams that are discarded.", handshakes::faults()),
         file(
@@ -48,6 +52,11 @@ pub(crate) fn files() -> Vec<(&'static str, Value)> {
         file("scopes", "The scopes of addresses.", votes::scopes()),
         file("votes", "Votes of observers on a node's own address in one realm.", votes::vectors()),
         file("paths", "What happens on a link's path, and where the peer is taken to be.", paths::vectors()),
+        file(
+            "conversations",
+            "Clusters from their beginning: every datagram, and what the nodes then know.",
+            conversations::vectors(),
+        ),
     ]
 }
 

@@ -61,6 +61,11 @@ fn response(index: u32, verdict: Verdict, told: bool) -> Vec<u8> {
     payload.to_bytes().to_vec()
 }
 
+/// A right refusal.
+pub(super) fn refusal() -> Vec<u8> {
+    response(0, Verdict::Used, false)
+}
+
 fn valid(name: &str, kind: &str, mode: u8, payload: &[u8], fields: Value) -> Value {
     json!({"name": name, "type": kind, "mode": mode, "payload": hex(payload), "fields": fields, "verdict": kind})
 }
@@ -96,7 +101,7 @@ fn initiation_faults() -> Vec<Value> {
 fn response_faults() -> Vec<Value> {
     let (member, joiner) =
         (response(0x1A1B_1C1D, Verdict::Accepted, false), response(0x1A1B_1C1D, Verdict::Accepted, true));
-    let used = response(0, Verdict::Used, false);
+    let used = refusal();
     let with = |payload: &[u8], at: usize, new: &[u8]| {
         let mut payload = payload.to_vec();
         payload[at..at + new.len()].copy_from_slice(new);

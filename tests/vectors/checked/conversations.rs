@@ -1,0 +1,381 @@
+//! Conversations: each machine alone, told what the file says that it is told, says what the file says that it says and knows
+//! what it is to know; and whoever has the keys finds every datagram to be what the file says.
+
+use std::time::{Duration, Instant};
+
+use dddns::auth::invite::Token;
+use dddns::config::{Cluster, ClusterKey};
+use dddns::node::Node;
+use dddns::node::outbox::Output;
+use dddns::wire::address::Address;
+use dddns::wire::header::Header;
+use dddns::wire::id::{ClusterId, NodeId};
+use dddns::wire::initiation::Initiation;
+use dddns::wire::kind::Kind;
+use dddns::wire::message::Message;
+use dddns::wire::record::MemberRecord;
+
+use super::handshakes::start;
+use crate::each;
+use crate::net::{Setup, deadline_ms};
+use crate::noise::{Direction, Handshake, Keys, decrypt, hmac_sha256, public_key, sha256};
+use crate::text::{Vector, hex, unhex};
+
+fn setup(conversation: Vector<'_>, machine: Vector<'_>) -> Setup {
+    let (id, key) = (ClusterId(conversation.array("cluster_id")), ClusterKey(conversation.array("cluster_key")));
+    let setup = Setup {
+        label: machine.text("label").to_owned(),
+        name: machine.text("name").to_owned(),
+        secret: machine.array("secret"),
+        clock_ms: machine.u64("clock_ms"),
+        starts_ms: machine.u64("starts_ms"),
+        address: machine.address("address"),
+        cluster: (machine.get("member").0 == true).then_some(Cluster { id, key }),
+        members: machine
+            .list("members")
+            .map(|record| MemberRecord::from_bytes(&unhex(record.as_text())).expect("a record"))
+            .collect(),
+        knows: machine.list("knows").map(|known| (NodeId(known.array("node_id")), known.address("address"))).collect(),
+    };
+    assert_eq!(setup.id().0, machine.array("node_id"));
+    assert_eq!(public_key(&setup.secret), machine.array("public_key"));
+    setup
+}
+
+/// What a machine is told, and what it is to say or to know.
+enum Turn<'a> {
+    Told(Vector<'a>),
+    Comes(Vector<'a>),
+}
+
+#[test]
+fn every_machine_does_what_the_file_says() {
+    each("conversations", |conversation| {
+        for machine in conversation.list("machines") {
+            replay(conversation, &setup(conversation, machine));
+        }
+    });
+}
+
+/// Lets one machine live through the conversation, alone.
+fn replay(conversation: Vector<'_>, setup: &Setup) {
+    let label = setup.label.as_str();
+    let about_it = |event: &Vector<'_>| event.maybe("machine").is_some_and(|machine| machine.as_text() == label);
+    let mut turns: Vec<(u64, Turn<'_>)> = Vec::new();
+    for event in conversation.list("events") {
+        if about_it(&event) {
+            turns.push((event.u64("at_ms"), Turn::Told(event)));
+        }
+        if let Some(arrival) = event.maybe("arrives").filter(|arrival| arrival.text("at") == label) {
+            turns.push((arrival.u64("at_ms"), Turn::Comes(event)));
+        }
+    }
+    // Of one moment the beginning comes first, then what was sent first, then what a person does, then the present state.
+    turns.sort_by_key(|(at_ms, turn)| match turn {
+        Turn::Told(event) if event.text("event") == "start" => (*at_ms, 0, 0),
+        Turn::Comes(event) => (*at_ms, 1, event.u64("at_ms")),
+        Turn::Told(_) => (*at_ms, 2, 0),
+    });
+    let said = conversation.list("events").filter(|event| event.maybe("by").is_some_and(|by| by.as_text() == label));
+    let mut life = Life { begin: start(), node: None, said: said.collect(), next: 0 };
+    for (at_ms, turn) in turns {
+        // Timers of this very moment come after it, but before the state at its end.
+        let state =
+            matches!(&turn, Turn::Told(event) if matches!(event.text("event"), "state" | "stop" | "invite" | "join"));
+        life.wait(if state { at_ms + 1 } else { at_ms });
+        match turn {
+            Turn::Told(event) => life.told(setup, event),
+            Turn::Comes(event) => life.comes(at_ms, event),
+        }
+    }
+    let missing = life.said.get(life.next).map(|event| event.0.to_string());
+    assert_eq!(missing, None, "{label} did not say this");
+}
+
+/// A machine that lives through a conversation.
+struct Life<'a> {
+    begin: Instant,
+    node: Option<Node>,
+    /// What it is to say, and how much of that it has said.
+    said: Vec<Vector<'a>>,
+    next: usize,
+}
+
+impl Life<'_> {
+    fn instant(&self, at_ms: u64) -> Instant {
+        self.begin + Duration::from_millis(at_ms)
+    }
+
+    /// Lets time go on until just before this moment.
+    fn wait(&mut self, end_ms: u64) {
+        while let Some(at_ms) =
+            self.node.as_ref().and_then(|node| deadline_ms(node, self.begin)).filter(|at| *at < end_ms)
+        {
+            let now = self.instant(at_ms);
+            self.node.as_mut().expect("it runs").handle_timeout(now);
+            self.drain(at_ms);
+        }
+    }
+
+    /// It says what it is to say, when and where to.
+    fn drain(&mut self, at_ms: u64) {
+        let Some(node) = &mut self.node else { return };
+        while let Some(output) = node.poll_output() {
+            let Output::Transmit { to, datagram } = output else { continue };
+            let expected = self.said.get(self.next).unwrap_or_else(|| panic!("it goes on speaking at {at_ms} ms"));
+            assert_eq!(expected.u64("at_ms"), at_ms, "it speaks at another time than {}", expected.0);
+            assert_eq!((expected.address("to").socket_addr(), expected.text("datagram")), (to, hex(datagram).as_str()));
+            self.next += 1;
+        }
+    }
+
+    fn told(&mut self, setup: &Setup, event: Vector<'_>) {
+        let at_ms = event.u64("at_ms");
+        let now = self.instant(at_ms);
+        match event.text("event") {
+            "start" => self.node = Some(setup.start(self.begin)),
+            "move" => {}
+            "invite" => {
+                let token = self.node.as_mut().expect("it runs").create_invite(
+                    now,
+                    Duration::from_secs(86_400),
+                    &[setup.address],
+                );
+                assert_eq!(token.expect("a token").to_string(), event.text("text"));
+            }
+            "join" => {
+                let token: Token = event.text("text").parse().expect("a token");
+                self.node.as_mut().expect("it runs").join(now, &token).expect("it may join");
+            }
+            "stop" => {
+                self.node.as_mut().expect("it runs").shutdown(now);
+                self.drain(at_ms);
+                self.node = None;
+            }
+            "state" => knows(self.node.as_ref().expect("it runs"), now, event),
+            other => panic!("there is no event {other}"),
+        }
+        self.drain(at_ms);
+    }
+
+    fn comes(&mut self, at_ms: u64, event: Vector<'_>) {
+        let now = self.instant(at_ms);
+        let node = self.node.as_mut().expect("it runs");
+        let result = node.handle_datagram(now, event.address("from").socket_addr(), &mut event.bytes("datagram"));
+        let verdict = result.map_or_else(|reason| reason.as_str(), |()| "accepted");
+        assert_eq!(verdict, event.get("arrives").text("verdict"), "{}", event.0);
+        self.drain(at_ms);
+    }
+}
+
+/// The node knows what it is to know.
+fn knows(node: &Node, now: Instant, event: Vector<'_>) {
+    let status = node.status(now);
+    let own: Vec<(Address, &str)> =
+        event.list("own").map(|own| (own.address("address"), own.text("confidence"))).collect();
+    let found: Vec<(Address, &str)> =
+        status.addresses.iter().map(|own| (own.address, own.confidence.as_str())).collect();
+    assert_eq!(found, own);
+    let peers: Vec<_> = event
+        .list("peers")
+        .map(|peer| {
+            let address = peer.maybe("address").map(|_| peer.address("address"));
+            (NodeId(peer.array("node_id")), peer.text("name").to_owned(), peer.text("state"), address)
+        })
+        .collect();
+    let found: Vec<_> =
+        status.peers.iter().map(|peer| (peer.id, peer.name.to_string(), peer.state.as_str(), peer.address)).collect();
+    assert_eq!(found, peers);
+    let members: Vec<u8> = event.list("members").flat_map(|record| unhex(record.as_text())).collect();
+    let found: Vec<u8> = node.saved().members.iter().flat_map(MemberRecord::to_bytes).collect();
+    assert_eq!(hex(found), hex(&members));
+    assert_eq!(sha256(&[b"dddns/1 members", &members])[..8], event.array::<8>("digest"));
+    assert_eq!(event.get("orphan").0, status.orphan);
+}
+
+/// What the file says of one handshake.
+struct Met {
+    initiator: String,
+    responder: String,
+    /// The two indices, the initiator's first.
+    indices: [Vec<u8>; 2],
+    message_1: Vec<u8>,
+    /// Message 2 and the keys, if there was an answer.
+    answer: Option<(Vec<u8>, Keys)>,
+    /// The responder's clock at the handshake.
+    clock_ms: u64,
+}
+
+fn met(conversation: Vector<'_>, handshake: Vector<'_>, token: Option<&Token>) -> Met {
+    let secret = |end: &str| {
+        let machine = conversation.list("machines").find(|machine| machine.text("label") == handshake.text(end));
+        machine.expect("a machine").array::<32>("secret")
+    };
+    let invite = token.filter(|_| handshake.u32("mode") == 1);
+    let mode = u8::try_from(handshake.u32("mode")).expect("0 or 1");
+    let index = handshake.bytes("initiator_index");
+    let header = [[0xD1, 1, mode, 0].as_slice(), &index, &invite.map_or([0; 8], |token| token.id().0)].concat();
+    let (bound, psk) = match invite {
+        Some(token) => {
+            ([b"dddns/1 join".as_slice(), &token.id().0].concat(), sha256(&[b"dddns/1 invite", token.secret()]))
+        }
+        None => (
+            [b"dddns/1 member", conversation.bytes("cluster_id").as_slice()].concat(),
+            conversation.array("cluster_key"),
+        ),
+    };
+    let answered = handshake.maybe("responder_ephemeral").is_some();
+    let secrets = Handshake {
+        initiator: secret("initiator"),
+        responder: secret("responder"),
+        initiator_ephemeral: handshake.array("initiator_ephemeral"),
+        responder_ephemeral: if answered { handshake.array("responder_ephemeral") } else { [0; 32] },
+        prologue: [bound, header].concat(),
+        psk,
+    };
+    let payload_2 = if answered { handshake.bytes("payload_2") } else { vec![0; 87] };
+    let finished = secrets.run(&handshake.bytes("payload_1"), &payload_2);
+    let keys = Keys::derive(&finished.hash, &finished.k1, &finished.k2);
+    if let Some(session) = handshake.maybe("session") {
+        assert_eq!(keys.prk, session.array("prk"));
+        for (direction, end) in [(&keys.initiator, "initiator"), (&keys.responder, "responder")] {
+            assert_eq!(direction.totp, session.array(&format!("totp_{end}")));
+            assert_eq!(direction.seal, session.array(&format!("seal_{end}")));
+        }
+        assert_eq!(payload_2[..4], handshake.bytes("responder_index"));
+    }
+    Met {
+        initiator: handshake.text("initiator").to_owned(),
+        responder: handshake.text("responder").to_owned(),
+        indices: [index, if answered { handshake.bytes("responder_index") } else { Vec::new() }],
+        message_1: finished.message_1,
+        answer: answered.then_some((finished.message_2, keys)),
+        clock_ms: u64::from_be_bytes(payload_2[23..31].try_into().expect("8 bytes")),
+    }
+}
+
+#[test]
+fn every_datagram_is_what_the_file_says() {
+    each("conversations", |conversation| {
+        let invite = conversation.list("events").find(|event| event.text("event") == "invite");
+        let token: Option<Token> = invite.map(|invite| invite.text("text").parse().expect("a token"));
+        let handshakes: Vec<Met> =
+            conversation.list("handshakes").map(|handshake| met(conversation, handshake, token.as_ref())).collect();
+        for event in conversation.list("events").filter(|event| event.text("event") == "datagram") {
+            let datagram = event.bytes("datagram");
+            assert_eq!(Kind(datagram[1]).to_string(), event.text("type"));
+            match Kind(datagram[1]) {
+                Kind::INITIATION if event.text("by") == "stranger" => {}
+                Kind::INITIATION => {
+                    assert!(handshakes.iter().any(|met| is_initiation(met, event, &datagram)), "{}", event.0)
+                }
+                Kind::RESPONSE => {
+                    assert!(handshakes.iter().any(|met| is_response(met, event, &datagram)), "{}", event.0)
+                }
+                Kind::COOKIE_REPLY => is_used(conversation, event, &datagram),
+                _ => assert!(handshakes.iter().any(|met| is_tagged(met, event, &datagram)), "{}", event.0),
+            }
+        }
+    });
+}
+
+/// A cookie that reaches a machine opens, and the machine's next initiation shows it.
+fn is_used(conversation: Vector<'_>, event: Vector<'_>, reply: &[u8]) {
+    if event.maybe("arrives").is_none() {
+        return;
+    }
+    let initiations: Vec<Vec<u8>> = conversation
+        .list("events")
+        .filter(|other| other.maybe("from").is_some_and(|from| from.as_text() == event.text("to")))
+        .map(|other| other.bytes("datagram"))
+        .filter(|datagram| datagram[1] == Kind::INITIATION.0 && datagram[4..8] == reply[4..8])
+        .collect();
+    let [first, second] = initiations.as_slice() else { panic!("not two initiations: {initiations:?}") };
+    let responder = conversation.list("machines").find(|machine| machine.text("label") == event.text("by"));
+    let label = sha256(&[b"dddns/1 cookie", &responder.expect("a machine").bytes("public_key")]);
+    let key = hmac_sha256(&label, &[&reply[8..24], &first[Initiation::BEFORE_MAC1..Initiation::BEFORE_MAC2]].concat());
+    let cookie = decrypt(&key, [0; 12], &[], &reply[24..]).expect("it opens");
+    let (covered, mac2) = second.split_at(Initiation::BEFORE_MAC2);
+    assert_eq!(covered, &first[..Initiation::BEFORE_MAC2], "the same but for mac2");
+    assert_eq!(mac2, &hmac_sha256(&cookie, covered)[..16]);
+}
+
+fn is_initiation(met: &Met, event: Vector<'_>, datagram: &[u8]) -> bool {
+    met.initiator == event.text("by") && datagram[16..Initiation::BEFORE_MAC1] == met.message_1
+}
+
+fn is_response(met: &Met, event: Vector<'_>, datagram: &[u8]) -> bool {
+    let Some((message, _)) = &met.answer else { return false };
+    met.responder == event.text("by") && datagram[8..143] == *message
+}
+
+/// It was made with the keys of this session, in a step that is not long after the handshake, and holds this body.
+fn is_tagged(met: &Met, event: Vector<'_>, datagram: &[u8]) -> bool {
+    let Some((_, keys)) = &met.answer else { return false };
+    let ends = [(&met.initiator, &met.indices[1], &keys.initiator), (&met.responder, &met.indices[0], &keys.responder)];
+    let by = event.text("by");
+    ends.into_iter().any(|(sender, index, own): (&String, &Vec<u8>, &Direction)| {
+        let (covered, tag) = datagram.split_at(datagram.len() - 16);
+        let (header, body) = covered.split_at(Header::LEN);
+        let header: &[u8; 16] = header.try_into().expect("16 bytes");
+        let first = met.clock_ms / 30_000;
+        let tagged =
+            (first..first + 3).any(|step| datagram[2] == step.to_le_bytes()[0] && own.tag(covered, step) == tag);
+        if header[4..8] != index[..] || !tagged || (by != sender && by != "stranger") {
+            return false;
+        }
+        let parsed = Header::from_bytes(header).expect("a header");
+        let plain = if parsed.kind.is_sealed() { own.open(header, body).expect("it opens") } else { body.to_vec() };
+        assert_eq!(hex(&plain), event.text("body"));
+        let message = Message::decode(&parsed, &plain).expect("it decodes");
+        message.kind().to_string() == event.text("type")
+    })
+}
+
+/// What one machine knows in the end: its own address, if it has one, and of each peer the name, the state and the address.
+type End = (&'static str, &'static str, &'static [&'static str]);
+
+/// How each conversation ends: what a machine knows of itself and of its peers.
+#[test]
+fn conversations_end_as_they_should() {
+    const A: &str = "192.0.2.1:7733";
+    const B: &str = "198.51.100.1:7733";
+    const C: &str = "203.0.113.1:7733";
+    let both: &[End] = &[("a", A, &["b up 198.51.100.1:7733"]), ("b", B, &["a up 192.0.2.1:7733"])];
+    let (new_a, new_b) = ("192.0.2.2:7733", "198.51.100.2:7733");
+    let expected: [(&str, &[End]); 7] = [
+        ("joining by invite", both),
+        ("meeting and parting", &[("a", A, &["b left 198.51.100.1:7733"])]),
+        ("one moves", &[("a", A, &["b up 198.51.100.2:7733"]), ("b", new_b, &["a up 192.0.2.1:7733"])]),
+        ("a copy comes first", both),
+        (
+            "two move at once",
+            &[
+                ("a", new_a, &["b up 198.51.100.2:7733", "c up 203.0.113.1:7733"]),
+                ("b", new_b, &["a up 192.0.2.2:7733", "c up 203.0.113.1:7733"]),
+                ("c", C, &["a up 192.0.2.2:7733", "b up 198.51.100.2:7733"]),
+            ],
+        ),
+        (
+            "two machines with one identity",
+            &[
+                ("a", A, &["b conflict 198.51.100.1:7733"]),
+                ("b", B, &["a up 192.0.2.1:7733"]),
+                ("b-twin", "", &["a conflict 192.0.2.1:7733"]),
+            ],
+        ),
+        ("under load", both),
+    ];
+    each("conversations", |conversation| {
+        let (_, ends) = expected.iter().find(|(name, _)| *name == conversation.name()).expect("an expected end");
+        for (label, own, peers) in *ends {
+            let of_it = |event: &Vector<'_>| event.text("event") == "state" && event.text("machine") == *label;
+            let last = conversation.list("events").filter(of_it).last().expect("a state");
+            let owns: Vec<&str> = last.list("own").map(|own| own.text("address")).collect();
+            assert_eq!(owns.first().copied().unwrap_or_default(), *own, "{label}");
+            let told =
+                |peer: Vector<'_>| format!("{} {} {}", peer.text("name"), peer.text("state"), peer.text("address"));
+            assert_eq!(last.list("peers").map(told).collect::<Vec<_>>(), *peers, "{label}");
+        }
+    });
+}
