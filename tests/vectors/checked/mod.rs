@@ -5,4 +5,5 @@ mod conversations;
 mod coverage;
 mod decisions;
 mod handshakes;
+mod onlooking;
 mod sessions;

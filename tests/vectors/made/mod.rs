@@ -13,6 +13,7 @@ mod paths;
 mod payloads;
 mod replays;
 mod sessions;
+mod stage;
 mod steps;
 mod votes;
 

@@ -67,7 +67,10 @@ pub(super) fn vectors() -> Vec<Value> {
 
 impl Election {
     fn vector(self) -> Value {
-        let seen = |(observer, reflection, at_ms): (String, String, u64)| json!({"observer": observer, "reflection": reflection, "at_ms": at_ms.to_string()});
+        let seen = |(observer, reflection, at_ms): (String, String, u64)| {
+            let at_ms = at_ms.to_string();
+            json!({"observer": observer, "reflection": reflection, "at_ms": at_ms})
+        };
         json!({
             "name": self.name,
             "scope": self.realm.0,
