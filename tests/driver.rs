@@ -323,6 +323,33 @@ fn a_peer_that_is_not_there_yet_does_not_stop_the_socket() {
 }
 
 #[test]
+fn a_silent_peer_is_looked_for_when_somebody_asks_for_it() {
+    run(async {
+        let (garage, mut attic) = pair();
+        // Only garage has an address, so only it can call.
+        attic.peers = vec![garage.peer(Vec::new())];
+        let garage = garage.start();
+        assert_eq!(garage.handle.find(garage.id).await, Err(RequestError::Refused(CommandError::UnknownPeer)));
+
+        let id = attic.identity.node_id();
+        let asked = tokio::time::Instant::now();
+        assert_eq!(garage.handle.resolve("attic").await.unwrap(), None, "nobody has ever heard it");
+        assert!(asked.elapsed() >= Duration::from_millis(900), "nobody is there, so the answer takes its time");
+
+        let _attic = attic.start();
+        loop {
+            let asked = tokio::time::Instant::now();
+            garage.handle.find(id).await.unwrap();
+            let peers = garage.handle.peers().await.unwrap();
+            if peers.iter().any(|peer| peer.id == id && peer.state == PeerState::Up) {
+                break;
+            }
+            assert!(asked.elapsed() >= Duration::from_millis(900), "it did not wait for the answer");
+        }
+    });
+}
+
+#[test]
 fn a_configured_host_is_a_way_in() {
     run(async {
         let (mut garage, mut attic) = pair();

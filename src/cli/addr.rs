@@ -11,6 +11,7 @@ use crate::cli::failure::{Exit, Failure};
 use crate::cli::member_name::{self, Meant};
 use crate::cli::node_client;
 use crate::daemon::control_client::Client;
+use crate::daemon::control_message::Request;
 use crate::daemon::status_report::{PeerReport, StatusReport};
 
 /// The arguments of `dddns addr`.
@@ -49,15 +50,24 @@ struct Found {
 /// Prints the address. An unknown peer, or one without an address, is an error of its own.
 pub(super) fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
     let dir = global.state_dir()?;
-    let status =
-        node_client::runtime()?.block_on(async { node_client::status(&mut Client::connect(&dir).await?).await })?;
-    let mut found = find(&status.report, args.name.as_deref())?;
+    let report = node_client::runtime()?.block_on(async {
+        let mut client = Client::connect(&dir).await?;
+        let report = node_client::status(&mut client).await?.report;
+        let found = find(&report, args.name.as_deref())?;
+        if found.state == "up" {
+            return Ok(report);
+        }
+        // It has perhaps moved, or is one of hundreds with whom the node has no link.
+        client.ask(&Request::Find { id: found.id }).await?;
+        Ok::<_, Failure>(node_client::status(&mut client).await?.report)
+    })?;
+    let mut found = find(&report, args.name.as_deref())?;
     found.addresses.retain(|address| (!args.v4 || address.is_ipv4()) && (!args.v6 || address.is_ipv6()));
     let Some(first) = found.addresses.first() else { return Err(no_address(args, &found)) };
 
     let mut out = std::io::stdout().lock();
     if args.json {
-        let addresses: Vec<_> = found.addresses.iter().map(|address| entry(address, &status.report)).collect();
+        let addresses: Vec<_> = found.addresses.iter().map(|address| entry(address, &report)).collect();
         let (id, name, state) = (&found.id, &found.name, &found.state);
         let object = json!({"schema": "dddns.addr/1", "id": id, "name": name, "state": state, "addresses": addresses});
         writeln!(out, "{object:#}")?;

@@ -31,7 +31,12 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
                     global.hint(&format!("{count} changes were missed: dddns status shows the present state"))
                 }
                 Reply::Following => {}
-                Reply::Status(_) | Reply::Invite(_) | Reply::Forgotten | Reply::Left(_) | Reply::Error(_) => {
+                Reply::Status(_)
+                | Reply::Invite(_)
+                | Reply::Sought
+                | Reply::Forgotten
+                | Reply::Left(_)
+                | Reply::Error(_) => {
                     return Err(node_client::nonsense());
                 }
             }

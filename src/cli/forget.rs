@@ -30,6 +30,7 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
             Reply::Forgotten => Ok((peer.name.clone(), peer.id.clone())),
             Reply::Status(_)
             | Reply::Invite(_)
+            | Reply::Sought
             | Reply::Left(_)
             | Reply::Following
             | Reply::Event(_)

@@ -24,6 +24,7 @@ pub(super) async fn status(client: &mut Client) -> Result<Box<StatusReply>, Fail
     match client.ask(&Request::Status).await? {
         Reply::Status(status) => Ok(status),
         Reply::Invite(_)
+        | Reply::Sought
         | Reply::Forgotten
         | Reply::Left(_)
         | Reply::Following

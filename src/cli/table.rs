@@ -104,7 +104,7 @@ fn opinion(own: &OwnAddressReport, groups: usize) -> String {
 
 fn cells(peer: &PeerReport, next_try_ms: Option<u64>) -> [String; COLUMNS.len()] {
     let dash = || "-".to_owned();
-    let answers = peer.via.is_some();
+    let answers = peer.via.as_deref() == Some("direct");
     [
         peer.name.clone(),
         peer.state.clone(),
@@ -112,7 +112,11 @@ fn cells(peer: &PeerReport, next_try_ms: Option<u64>) -> [String; COLUMNS.len()]
         peer.last_seen_ms.map_or_else(dash, age),
         peer.rtt_ms.filter(|_| answers).map_or_else(dash, rtt),
         if answers { age(peer.since_ms) } else { dash() },
-        if answers { path(peer) } else { search(peer, next_try_ms) },
+        match peer.via.as_deref() {
+            Some("direct") => path(peer),
+            Some(_) => "told by others".to_owned(),
+            None => search(peer, next_try_ms),
+        },
     ]
 }
 

@@ -63,6 +63,7 @@ impl Client {
             Reply::Error(refused) => Err(ClientError::Refused(refused)),
             reply @ (Reply::Status(_)
             | Reply::Invite(_)
+            | Reply::Sought
             | Reply::Forgotten
             | Reply::Left(_)
             | Reply::Following

@@ -26,6 +26,11 @@ pub(crate) enum Request {
         /// Where a joiner may find the node: IP addresses, or IP addresses with ports.
         addresses: Vec<String>,
     },
+    /// A search for a member that is not up. Answered when it is, or after a second at the latest.
+    Find {
+        /// Its whole node ID.
+        id: String,
+    },
     /// The removal of a member.
     Forget {
         /// Its whole node ID.
@@ -72,6 +77,8 @@ pub(crate) enum Reply {
     Status(Box<StatusReply>),
     /// To [`Request::Invite`].
     Invite(InviteReply),
+    /// To [`Request::Find`]: what was found is in the status.
+    Sought,
     /// To [`Request::Forget`]: done.
     Forgotten,
     /// To [`Request::Leave`]: done.
@@ -175,6 +182,7 @@ impl Request {
             Self::Invite { ttl_ms, addresses } => {
                 RequestLine { ttl_ms: Some(*ttl_ms), addresses: Some(addresses.clone()), ..bare("invite") }
             }
+            Self::Find { id } => RequestLine { id: Some(id.clone()), ..bare("find") },
             Self::Forget { id } => RequestLine { id: Some(id.clone()), ..bare("forget") },
             Self::Leave => bare("leave"),
         })
@@ -200,12 +208,13 @@ impl Request {
             ("invite", Some(ttl_ms), addresses, None) => {
                 Ok(Self::Invite { ttl_ms, addresses: addresses.unwrap_or_default() })
             }
+            ("find", None, None, Some(id)) => Ok(Self::Find { id }),
             ("forget", None, None, Some(id)) => Ok(Self::Forget { id }),
             ("status" | "events" | "leave", _, _, _) => bad("this command takes nothing else"),
             ("invite", _, _, _) => bad("invite needs ttl_ms, and takes addresses besides"),
-            ("forget", _, _, _) => bad("forget needs id, and nothing else"),
+            ("find" | "forget", _, _, _) => bad("this command needs id, and nothing else"),
             (_, _, _, _) => {
-                let message = "known commands are status, events, invite, forget and leave";
+                let message = "known commands are status, events, invite, find, forget and leave";
                 Err(ErrorReply::new(ErrorKind::UnknownCommand, message))
             }
         }
@@ -232,8 +241,9 @@ mod tests {
     #[test]
     fn requests_are_read_back_as_they_were_written() {
         let invite = Request::Invite { ttl_ms: 1_000, addresses: vec!["192.0.2.7".to_owned()] };
-        let forget = Request::Forget { id: "a4dqobyha4dqobyha4dqobyha4".to_owned() };
-        for request in [Request::Status, Request::Events, invite, forget, Request::Leave] {
+        let id = || "a4dqobyha4dqobyha4dqobyha4".to_owned();
+        let (find, forget) = (Request::Find { id: id() }, Request::Forget { id: id() });
+        for request in [Request::Status, Request::Events, invite, find, forget, Request::Leave] {
             let line = request.to_line();
             assert!(line.ends_with('\n') && line.starts_with("{\"schema\":\"dddns.control/1\""), "{line}");
             assert_eq!(Request::parse(line.as_bytes()), Ok(request));
@@ -255,6 +265,7 @@ mod tests {
             (of(",\"command\":\"invite\""), ErrorKind::BadRequest),
             (of(",\"command\":\"invite\",\"ttl_ms\":-1"), ErrorKind::BadRequest),
             (of(",\"command\":\"forget\""), ErrorKind::BadRequest),
+            (of(",\"command\":\"find\""), ErrorKind::BadRequest),
             (of(",\"command\":\"leave\",\"id\":\"x\""), ErrorKind::BadRequest),
         ] {
             assert_eq!(Request::parse(line.as_bytes()).map_err(|error| error.kind), Err(kind), "{line}");

@@ -95,6 +95,7 @@ impl ControlServer {
                 Ok(Request::Events) => return self.follow(stream).await,
                 Ok(Request::Status) => self.status().await,
                 Ok(Request::Invite { ttl_ms, addresses }) => self.invite(ttl_ms, &addresses).await,
+                Ok(Request::Find { id }) => self.find(&id).await,
                 Ok(Request::Forget { id }) => self.forget(&id).await,
                 Ok(Request::Leave) => {
                     let reply = self.leave().await;
@@ -137,11 +138,17 @@ impl ControlServer {
         }
     }
 
+    async fn find(&self, id: &str) -> Reply {
+        match node_id(id) {
+            Ok(id) => self.node.find(id).await.map_or_else(refusal, |()| Reply::Sought),
+            Err(bad) => bad,
+        }
+    }
+
     async fn forget(&self, id: &str) -> Reply {
-        let Ok(id) = id.parse::<NodeId>() else { return error(ErrorKind::BadRequest, format!("{id:?} is no node ID")) };
-        match self.node.forget(id).await {
-            Ok(()) => Reply::Forgotten,
-            Err(failed) => refusal(failed),
+        match node_id(id) {
+            Ok(id) => self.node.forget(id).await.map_or_else(refusal, |()| Reply::Forgotten),
+            Err(bad) => bad,
         }
     }
 
@@ -183,6 +190,10 @@ pub(crate) fn reachable(text: &str, port: u16) -> Result<Address, String> {
     let with_port = text.parse::<SocketAddr>().or_else(|_| text.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, port)));
     let address = with_port.map_err(|_| format!("{text:?} is neither an IP address nor one with a port"))?;
     Address::try_from(address).map_err(|error| format!("{text:?}: {error}"))
+}
+
+fn node_id(text: &str) -> Result<NodeId, Reply> {
+    text.parse().map_err(|_| error(ErrorKind::BadRequest, format!("{text:?} is no node ID")))
 }
 
 fn invite_reply(token: &Token) -> InviteReply {

@@ -85,7 +85,7 @@ pub(crate) struct PeerReport {
     pub(crate) addr: Option<String>,
     /// The scope of the address.
     pub(crate) scope: Option<String>,
-    /// How it is reached: `direct`.
+    /// How its address is known: `direct`, from the peer itself; `told`, from others, since there is no link with it.
     pub(crate) via: Option<String>,
     /// Round-trip time, in milliseconds with a fraction.
     pub(crate) rtt_ms: Option<f64>,
@@ -166,13 +166,14 @@ fn own_address(own: &OwnAddress) -> OwnAddressReport {
 
 fn peer(peer: &PeerStatus) -> PeerReport {
     let answers = matches!(peer.state, PeerState::Up | PeerState::Suspect | PeerState::Conflict);
+    let via = if peer.linked { answers.then_some("direct") } else { peer.address.and(Some("told")) };
     PeerReport {
         id: peer.id.to_string(),
         name: peer.display_name(),
         state: peer.state.as_str().to_owned(),
         addr: peer.address.map(|address| address.to_string()),
         scope: peer.address.map(|address| Scope::of(address.ip()).as_str().to_owned()),
-        via: answers.then(|| "direct".to_owned()),
+        via: via.map(str::to_owned),
         rtt_ms: peer.rtt.map(fractional_milliseconds),
         last_seen_ms: peer.last_seen.map(milliseconds),
         since_ms: milliseconds(peer.since),
@@ -295,6 +296,17 @@ pub(crate) mod tests {
             assert_eq!(json[key], Value::Null, "{key}");
         }
         assert_eq!((report.cluster.members, report.cluster.up), (2, 1));
+    }
+
+    #[test]
+    fn an_address_that_others_told_is_marked() {
+        let mut status = status();
+        for peer in &mut status.peers {
+            (peer.linked, peer.state) = (false, PeerState::Unknown);
+        }
+        status.peers[1].address = None;
+        let via: Vec<_> = StatusReport::new(&status, &[]).peers.into_iter().map(|peer| peer.via).collect();
+        assert_eq!(via[..2], [Some("told".to_owned()), None]);
     }
 
     #[test]

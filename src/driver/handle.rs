@@ -10,7 +10,7 @@ use crate::auth::invite::Token;
 use crate::driver::event_stream::Events;
 use crate::node::error::CommandError;
 use crate::node::event::Event;
-use crate::node::status::{OwnAddress, PeerStatus, Status};
+use crate::node::status::{OwnAddress, PeerState, PeerStatus, Status};
 use crate::wire::address::Address;
 use crate::wire::id::NodeId;
 
@@ -32,10 +32,14 @@ pub(super) enum Command {
     CreateInvite(Duration, Vec<Address>, oneshot::Sender<Result<Token, CommandError>>),
     Join(Token, oneshot::Sender<Result<(), CommandError>>),
     Forget(NodeId, oneshot::Sender<Result<(), CommandError>>),
+    Find(NodeId, oneshot::Sender<Result<Found, CommandError>>),
     Leave(oneshot::Sender<Result<Events, CommandError>>),
     Rebind(Vec<SocketAddr>, oneshot::Sender<io::Result<()>>),
     Shutdown(oneshot::Sender<()>),
 }
+
+/// Is told when a member is up, or has been waited for long enough.
+pub(super) type Found = oneshot::Receiver<()>;
 
 impl Handle {
     pub(super) fn new() -> (Self, mpsc::Receiver<Command>) {
@@ -67,13 +71,38 @@ impl Handle {
         Ok(self.status().await?.peers)
     }
 
-    /// Where a member is, by the name that `status` shows or by its ID: a peer's published address (the last one, while
-    /// it does not answer), or this node's own address. `None` if there is no such member, or nobody knows.
+    /// Where a member is, by the name that `status` shows or by its ID: a peer's published address, or this node's own
+    /// address. A peer that is not up is looked for, for a second at most, as [`Handle::find`] does; if it does not answer
+    /// this is its last address. `None` if there is no such member, or nobody knows.
     ///
     /// # Errors
     /// The driver has stopped.
     pub async fn resolve(&self, name_or_id: &str) -> Result<Option<Address>, Stopped> {
-        Ok(find(&self.status().await?, name_or_id))
+        let status = self.status().await?;
+        let Some(peer) = peer(&status, name_or_id) else { return Ok(own(&status, name_or_id)) };
+        if peer.state == PeerState::Up {
+            return Ok(peer.address);
+        }
+        match self.find(peer.id).await {
+            // One that is no member any more has an address no more, as the next status says.
+            Ok(()) | Err(RequestError::Refused(_)) => {}
+            Err(RequestError::Stopped(stopped)) => return Err(stopped),
+        }
+        let status = self.status().await?;
+        Ok(status.peers.iter().find(|found| found.id == peer.id).and_then(|found| found.address))
+    }
+
+    /// Looks for a member, and returns when it is up, at once if it is, or after a second at the latest.
+    ///
+    /// In a cluster of hundreds a node has links with some members only ([`PeerStatus::linked`]), and this is how it finds
+    /// the others: see [`Node::want`](crate::node::Node::want). Whether the member was found is in its
+    /// [state](PeerStatus::state).
+    ///
+    /// # Errors
+    /// It is no other member, or the driver has stopped.
+    pub async fn find(&self, peer: NodeId) -> Result<(), RequestError> {
+        let found = self.ask(|answer| Command::Find(peer, answer)).await??;
+        Ok(found.await.map_err(|_| Stopped)?)
     }
 
     /// Makes an invite that is valid for `ttl`. `addresses`: where a joiner may find this node, besides those that its
@@ -179,36 +208,37 @@ pub enum RequestError {
     Refused(#[from] CommandError),
 }
 
-/// The address of a member that is named as `status` shows it, or by its ID.
-fn find(status: &Status, name_or_id: &str) -> Option<Address> {
+/// The peer that is named as `status` shows it, or by its ID. Peers come before the node itself: one that is shown by the
+/// very name of this node was admitted earlier, so the name is its own.
+fn peer<'s>(status: &'s Status, name_or_id: &str) -> Option<&'s PeerStatus> {
     let id = name_or_id.parse().ok();
-    let named = |name: &str| name.eq_ignore_ascii_case(name_or_id);
-    // Peers first: one that is shown by the very name of this node was admitted earlier, so the name is its own.
-    if let Some(peer) = status.peers.iter().find(|peer| Some(peer.id) == id || named(&peer.display_name())) {
-        return peer.address;
-    }
-    let own = Some(status.id) == id || named(status.name.as_str());
-    let widest = status.addresses.iter().min_by_key(|own| own.scope).filter(|_| own)?;
+    status.peers.iter().find(|peer| Some(peer.id) == id || peer.display_name().eq_ignore_ascii_case(name_or_id))
+}
+
+/// The node's own address, if it is the one that is named.
+fn own(status: &Status, name_or_id: &str) -> Option<Address> {
+    let named = Some(status.id) == name_or_id.parse().ok() || status.name.as_str().eq_ignore_ascii_case(name_or_id);
+    let widest = status.addresses.iter().min_by_key(|own| own.scope).filter(|_| named)?;
     Some(widest.address)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::node::status::{Confidence, Nat, PeerState, Scope};
+    use crate::node::status::{Confidence, Nat, Scope};
     use crate::wire::id::PublicKey;
 
     fn address(text: &str) -> Address {
         Address::try_from(text.parse::<SocketAddr>().unwrap()).unwrap()
     }
 
-    fn own(text: &str) -> OwnAddress {
+    fn own_address(text: &str) -> OwnAddress {
         let address = address(text);
         let scope = Scope::of(address.ip());
         OwnAddress { address, scope, confidence: Confidence::Agreed, observers: 2, groups: 2, age: None }
     }
 
-    fn peer(name: &str, id: u8, at: &str, name_taken: bool) -> PeerStatus {
+    fn member(name: &str, id: u8, at: &str, name_taken: bool) -> PeerStatus {
         PeerStatus {
             id: NodeId([id; 16]),
             name: name.parse().unwrap(),
@@ -232,36 +262,40 @@ mod tests {
             id: NodeId([9; 16]),
             name: "garage".parse().unwrap(),
             public_key: PublicKey([9; 32]),
-            addresses: vec![own("10.0.0.7:7733"), own("203.0.113.7:7733")],
+            addresses: vec![own_address("10.0.0.7:7733"), own_address("203.0.113.7:7733")],
             nat: Nat::Unknown,
             orphan: false,
             cluster: None,
-            peers: vec![peer("attic", 1, "192.0.2.1:1", true), peer("attic", 2, "192.0.2.2:2", false)],
+            peers: vec![member("attic", 1, "192.0.2.1:1", true), member("attic", 2, "192.0.2.2:2", false)],
             counters: Vec::new(),
         }
+    }
+
+    fn place(status: &Status, name_or_id: &str) -> Option<Address> {
+        peer(status, name_or_id).map_or_else(|| own(status, name_or_id), |peer| peer.address)
     }
 
     #[test]
     fn a_name_finds_the_member_that_owns_it() {
         let status = status();
-        assert_eq!(find(&status, "Attic"), Some(address("192.0.2.2:2")));
+        assert_eq!(place(&status, "Attic"), Some(address("192.0.2.2:2")));
         let shown = status.peers[0].display_name();
-        assert_eq!(find(&status, &shown), Some(address("192.0.2.1:1")));
-        assert_eq!(find(&status, &NodeId([1; 16]).to_string()), Some(address("192.0.2.1:1")));
-        assert_eq!(find(&status, "cellar"), None);
+        assert_eq!(place(&status, &shown), Some(address("192.0.2.1:1")));
+        assert_eq!(place(&status, &NodeId([1; 16]).to_string()), Some(address("192.0.2.1:1")));
+        assert_eq!(place(&status, "cellar"), None);
     }
 
     #[test]
     fn a_name_that_an_earlier_member_has_is_not_this_nodes() {
         let mut status = status();
-        status.peers.push(peer("garage", 3, "192.0.2.3:3", false));
-        assert_eq!(find(&status, "garage"), Some(address("192.0.2.3:3")));
-        assert_eq!(find(&status, &NodeId([9; 16]).to_string()), Some(address("203.0.113.7:7733")));
+        status.peers.push(member("garage", 3, "192.0.2.3:3", false));
+        assert_eq!(place(&status, "garage"), Some(address("192.0.2.3:3")));
+        assert_eq!(place(&status, &NodeId([9; 16]).to_string()), Some(address("203.0.113.7:7733")));
     }
 
     #[test]
     fn a_node_finds_itself_where_the_most_can_reach_it() {
-        assert_eq!(find(&status(), "garage"), Some(address("203.0.113.7:7733")));
+        assert_eq!(place(&status(), "garage"), Some(address("203.0.113.7:7733")));
     }
 
     #[test]

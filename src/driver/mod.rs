@@ -44,6 +44,7 @@
 pub mod clock;
 pub mod error;
 pub mod event_stream;
+mod finding;
 pub mod handle;
 mod journal;
 mod keeper;
@@ -70,6 +71,7 @@ use crate::node::status::Status;
 use crate::wire::id::NodeId;
 use error::{RunError, StartError};
 use event_stream::{EVENTS_MAX, Events};
+use finding::Finding;
 use handle::{Command, Handle};
 use journal::Journal;
 use keeper::Keeper;
@@ -147,6 +149,7 @@ pub struct Driver {
     keeper: Keeper,
     journal: Journal,
     resolver: Resolver,
+    finding: Finding,
     commands: mpsc::Receiver<Command>,
     events: broadcast::Sender<Event>,
     buffer: Box<[u8; BUFFER]>,
@@ -176,7 +179,8 @@ impl Driver {
         let (events, _) = broadcast::channel(EVENTS_MAX);
         let buffer = Box::new([0; BUFFER]);
         let journal = Journal::new(now);
-        Ok((Self { node, sockets, keeper, journal, resolver, commands, events, buffer }, handle))
+        let finding = Finding::default();
+        Ok((Self { node, sockets, keeper, journal, resolver, finding, commands, events, buffer }, handle))
     }
 
     /// Stores there what must survive a restart. Without a store nothing is stored.
@@ -252,8 +256,9 @@ impl Driver {
     }
 
     fn next_deadline(&self, now: Instant) -> Instant {
-        let deadlines = [self.node.poll_timeout(), self.sockets.due(), self.resolver.due(), self.keeper.due(now)];
-        deadlines.into_iter().flatten().min().unwrap_or(now + IDLE)
+        let node = [self.node.poll_timeout(), self.finding.due()];
+        let others = [self.sockets.due(), self.resolver.due(), self.keeper.due(now)];
+        node.into_iter().chain(others).flatten().min().unwrap_or(now + IDLE)
     }
 
     /// Acts on the node's outputs, in their order. Changes of members are stored before anybody hears of them.
@@ -271,6 +276,7 @@ impl Driver {
             };
             self.tell(now, event);
         }
+        self.finding.answer(now, |member| self.node.is_up(member));
     }
 
     fn tell(&mut self, now: Instant, event: Event) {
@@ -328,6 +334,15 @@ impl Driver {
             }
             Command::Forget(peer, answer) => {
                 let result = self.node.forget(now, peer);
+                self.act(now);
+                let _ = answer.send(result);
+            }
+            Command::Find(peer, answer) => {
+                let (found, told) = oneshot::channel();
+                let result = self.node.want(now, peer).map(|()| told);
+                if result.is_ok() {
+                    self.finding.wait(now, peer, found);
+                }
                 self.act(now);
                 let _ = answer.send(result);
             }

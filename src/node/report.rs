@@ -7,6 +7,7 @@ use crate::node::link::Link;
 use crate::node::reflection::{self, Realm};
 use crate::node::status::{Nat, PeerState, PeerStatus, Status};
 use crate::node::timer::LinkTimer;
+use crate::wire::id::NodeId;
 use crate::wire::record::{MemberRecord, MemberState};
 
 impl Node {
@@ -45,6 +46,12 @@ impl Node {
             peers,
             counters: self.counters.list(self.outbox.sent()),
         }
+    }
+
+    /// Whether a member answers.
+    #[must_use]
+    pub fn is_up(&self, member: NodeId) -> bool {
+        self.links.by_id(member).is_some_and(|(_, link)| link.is_up())
     }
 
     /// What is known of a peer from the link with it.
