@@ -100,7 +100,7 @@ impl Responder {
             Admittance::Granted
         } else if !self.cookies.mac2_valid(now, from, initiation) {
             Admittance::CookieDemanded
-        } else if self.has_share(now, from) && self.proven.take(now) {
+        } else if self.proven.left(now) > 0 && self.has_share(now, from) && self.proven.take(now) {
             Admittance::Granted
         } else {
             Admittance::Overload

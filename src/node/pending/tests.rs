@@ -267,4 +267,9 @@ fn places_are_bounded_and_forgotten_when_they_are_quiet() {
         spent += usize::from(bench.responder.admit(now, at(n), &initiation) == Admittance::Granted);
     }
     assert_eq!(spent, all, "many places together have what there is");
+    let remembered = bench.responder.sources.len();
+    bench.responder.sources.clear();
+    let refused = proven(&mut bench, now, 7, at(201));
+    assert_eq!(bench.responder.admit(now, at(201), &refused), Admittance::Overload);
+    assert_eq!((remembered, bench.responder.sources.len()), (SOURCES_MAX, 0), "who is refused leaves no trace");
 }
