@@ -135,7 +135,8 @@ impl Node {
             self.members.merge(&record);
             self.configured.insert(NodeId::from(&peer.public_key), peer.addresses);
         }
-        for known in saved.addresses.iter().filter(|known| self.members.contains(known.id)) {
+        let of_another = |known: &&SavedAddress| known.id != self.id && self.members.contains(known.id);
+        for known in saved.addresses.iter().filter(of_another) {
             if known.seen == SavedAddress::TOLD {
                 self.directory.tell(known.id, known.address, None);
             } else {

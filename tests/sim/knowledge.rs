@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use dddns::node::event::Event;
+use dddns::node::saved::SavedAddress;
 use dddns::sim::world::World;
 
 use crate::cluster::{TODAY, away, config, formed, home, join};
@@ -74,6 +75,19 @@ fn a_member_that_was_away_learns_what_it_missed() {
         assert!(world.run_until(Duration::from_secs(10), World::whole).is_some(), "seed {seed}");
         assert_eq!(world.status(1).peers.len(), 3);
     }
+}
+
+#[test]
+fn a_node_makes_nothing_of_what_was_stored_of_itself() {
+    let mut world = formed(1, 3);
+    world.kill(1);
+    let address = home(1);
+    let itself = SavedAddress { id: world.id(1), address, seen: TODAY.as_secs() };
+    world.disk(1).addresses.push(itself);
+    world.start(1);
+    assert!(world.run_until(Duration::from_secs(10), World::whole).is_some());
+    let saved = world.command(1, |node, _| node.saved());
+    assert!(saved.addresses.iter().all(|known| known.id != world.id(1)), "{:?}", saved.addresses);
 }
 
 #[test]
