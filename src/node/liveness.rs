@@ -16,8 +16,9 @@ use crate::wire::leave::Leave;
 
 /// After how many intervals of silence a peer is lost. Spec: `LOST_AFTER`.
 const LOST_INTERVALS: u32 = 3;
-/// Between rounds of attempts for a peer that was never heard: doubling from here. Spec: `RETRY_UNKNOWN`.
-const RETRY_UNKNOWN: Duration = Duration::from_secs(1);
+/// Between rounds of attempts for a peer that was never heard, and between questions about a suspect one: doubling from
+/// here. Spec: `RETRY_FIRST`.
+const RETRY_FIRST: Duration = Duration::from_secs(1);
 /// Between rounds of attempts for a lost peer. Spec: `RETRY_MIN`.
 const RETRY_MIN: Duration = Duration::from_secs(10);
 /// The longest time between rounds. Spec: `RETRY_MAX`.
@@ -72,10 +73,24 @@ impl Node {
         if let Some(peer) = self.told_of(slot) {
             self.outbox.event(Event::PeerSuspect { peer });
         }
-        self.locate(now, slot);
+        if let Some(link) = self.links.get_mut(slot) {
+            link.rounds = 0;
+        }
+        self.ask_about_suspect(now, slot);
         if let Some(current) = self.links.get(slot).and_then(|link| link.path.current()) {
             self.initiate(now, slot, current);
         }
+    }
+
+    /// Asks others about a suspect peer, again and again until it is lost: where many move at once, those who were asked
+    /// first may have moved, too.
+    fn ask_about_suspect(&mut self, now: Instant, slot: Slot) {
+        self.locate(now, slot);
+        let Some(link) = self.links.get_mut(slot) else { return };
+        let pause = RETRY_FIRST * 2u32.pow(link.rounds.min(3));
+        link.rounds += 1;
+        let pause = self.jitter.spread(pause, 80..=100);
+        self.arm(slot, LinkTimer::Retry, now + pause);
     }
 
     /// A suspect peer stayed silent for three intervals.
@@ -136,8 +151,10 @@ impl Node {
     pub(super) fn retry(&mut self, now: Instant, slot: Slot) {
         let Some(link) = self.links.get_mut(slot).filter(|link| link.role.is_looked_for()) else { return };
         let (state, rounds) = (link.state, link.rounds);
-        if state == PeerState::Up {
-            return;
+        match state {
+            PeerState::Up => return,
+            PeerState::Suspect => return self.ask_about_suspect(now, slot),
+            PeerState::Lost | PeerState::Left | PeerState::Conflict | PeerState::Unknown => {}
         }
         link.rounds = rounds.saturating_add(1);
         self.look_for(now, slot);
@@ -146,7 +163,7 @@ impl Node {
         let pause = match state {
             PeerState::Left => longest,
             PeerState::Conflict => RETRY_MAX,
-            PeerState::Unknown if rounds < 4 => RETRY_UNKNOWN * 2u32.pow(rounds),
+            PeerState::Unknown if rounds < 4 => RETRY_FIRST * 2u32.pow(rounds),
             PeerState::Up | PeerState::Suspect | PeerState::Lost | PeerState::Unknown => {
                 (RETRY_MIN * 2u32.pow(growth)).min(longest)
             }
