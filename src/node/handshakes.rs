@@ -60,7 +60,7 @@ impl Node {
             let started = Initiator::start(&self.identity, &peer, purpose, run, index, &mut self.drbg);
             // It fails only for a public key that no secret key has: nobody can ever answer for it.
             let Ok(mut initiator) = started else { return };
-            if let Some((cookie, _)) = link.rare().and_then(|rare| rare.cookie).filter(|(_, until)| now < *until) {
+            if let Some(cookie) = link.cookie(now) {
                 initiator.set_cookie(cookie);
             }
             link.attempt = Some(Box::new(Attempt { initiator, began: now, sent_to: Vec::new() }));

@@ -165,6 +165,12 @@ impl Link {
         self.rare.get_or_insert_default()
     }
 
+    /// The cookie that the peer has demanded, while it is good.
+    pub(crate) fn cookie(&self, now: Instant) -> Option<[u8; 16]> {
+        let (cookie, until) = self.rare()?.cookie?;
+        (now < until).then_some(cookie)
+    }
+
     /// The peer was last heard then, before what may be a move; kept from the first word of it on.
     pub(crate) fn silent_since(&mut self, heard: Option<Instant>) {
         if let Some(heard) = heard {

@@ -1,4 +1,5 @@
-//! Finding any peer at all: where few answer, all members are called, those heard last first. Spec: `spec/scale.md` section 6.
+//! Finding any peer at all: where few answer, all members are called, those heard lately first. Spec: `spec/scale.md`
+//! section 6.
 
 use std::time::{Duration, Instant};
 
@@ -16,6 +17,10 @@ const STEP_PAUSE: Duration = Duration::from_millis(200);
 /// The pause after the first round over all members; it doubles from round to round. Spec: `SEARCH_PAUSE`.
 const PAUSE: Duration = Duration::from_secs(20);
 const PAUSE_MAX: Duration = Duration::from_secs(120);
+
+/// Members heard within this time are called in an order drawn by lot: if all called those first that were heard last,
+/// all would call the same few at once. Spec: `SEARCH_RECENT`.
+const RECENT: Duration = Duration::from_secs(600);
 
 /// A search among all members.
 #[derive(Debug, Default)]
@@ -53,7 +58,7 @@ impl Node {
         }
         if self.search.waiting.is_empty() {
             self.call_guests(now);
-            self.search.waiting = self.members_by_sighting();
+            self.search.waiting = self.members_by_sighting(now);
             self.search.rounds += 1;
         }
         let mut called = 0;
@@ -76,15 +81,17 @@ impl Node {
         self.arm_node(NodeTimer::Search, now + pause);
     }
 
-    /// All members whose address is known and who have no link, the one heard last at the end.
-    fn members_by_sighting(&self) -> Vec<NodeId> {
-        let mut heard: Vec<(Option<Instant>, NodeId)> = self
+    /// All members whose address is known and who have no link, the one to call first at the end.
+    fn members_by_sighting(&mut self, now: Instant) -> Vec<NodeId> {
+        let recent = now.checked_sub(RECENT);
+        let mut heard: Vec<(Option<Instant>, [u8; 8], NodeId)> = self
             .members
             .records()
             .filter(|&(id, _)| self.members.contains(id) && self.links.slot(id).is_none())
-            .filter_map(|(id, _)| Some((self.directory.last(id)?.heard, id)))
+            .filter_map(|(id, _)| Some((self.directory.last(id)?.heard, self.drbg.array(), id)))
+            .map(|(heard, lot, id)| (heard.map(|at| recent.map_or(at, |recent| at.min(recent))), lot, id))
             .collect();
         heard.sort_unstable();
-        heard.into_iter().map(|(_, id)| id).collect()
+        heard.into_iter().map(|(_, _, id)| id).collect()
     }
 }

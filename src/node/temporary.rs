@@ -20,10 +20,10 @@ use crate::wire::locate::Locate;
 const WANTED: Duration = Duration::from_secs(60);
 /// How long a member may take to answer that is called because any would do, or because it is said to call. Spec: `SPARE`.
 const SPARE: Duration = Duration::from_secs(2);
+/// How long a member is called that has demanded a cookie: it lives, and has more to do than it can. Spec: `SPARE_BUSY`.
+const SPARE_BUSY: Duration = Duration::from_secs(10);
 /// How many links a node calls for a while. Spec: `CALLED_MAX`.
 const CALLED_MAX: usize = 96;
-/// How many links others may keep with a node. Spec: `GUESTS_MAX`.
-const GUESTS_MAX: usize = 256;
 /// How many members are asked about a missing one because somebody named them. Spec: `CONSULTED_MAX`.
 const CONSULTED_MAX: u8 = 4;
 
@@ -118,10 +118,6 @@ impl Node {
 
     /// A member without a link is said to call, or has called.
     pub(super) fn receive_guest(&mut self, now: Instant, id: NodeId) -> Slot {
-        let longest_silent = self.longest_silent_guest();
-        if let Some(slot) = longest_silent {
-            self.forget_link(now, slot);
-        }
         let slot = self.links.insert(Link::new(id, Role::Guest, now));
         self.keep_until(id, now + SPARE);
         slot
@@ -164,6 +160,11 @@ impl Node {
                 (_, true, Some(until)) => {
                     self.set_role(now, slot, Role::Guest);
                     self.keep_until(id, until);
+                }
+                (Role::Spare, false, _) if link.cookie(now).is_some() && now < link.since + SPARE_BUSY => {
+                    let known = self.known_addresses(slot);
+                    self.add_hearsay(now, slot, &known, None);
+                    self.keep_until(id, now + SPARE);
                 }
                 (Role::Wanted | Role::Spare | Role::Guest, _, _) => self.forget_link(now, slot),
             }
@@ -222,7 +223,7 @@ impl Node {
     pub(super) fn release_link(&mut self, now: Instant, slot: Slot) {
         let Some(link) = self.links.get(slot).filter(|link| link.role == Role::Kept) else { return };
         let id = link.id;
-        if !link.is_up() || self.longest_silent_guest().is_some() {
+        if !link.is_up() {
             self.forget_link(now, slot);
             return;
         }
@@ -308,12 +309,5 @@ impl Node {
         if let Some((slot, _)) = first {
             self.forget_link(now, slot);
         }
-    }
-
-    /// Which guest has to make room for another one, if one has to.
-    fn longest_silent_guest(&self) -> Option<Slot> {
-        let guests = || self.links.iter().filter(|(_, link)| link.role == Role::Guest);
-        let longest_silent = guests().min_by_key(|(_, link)| link.last_heard)?;
-        (guests().count() >= GUESTS_MAX).then_some(longest_silent.0)
     }
 }
