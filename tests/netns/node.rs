@@ -53,7 +53,7 @@ impl Node {
         self.environment.push((key, value.into()));
     }
 
-    /// Runs the node under another program, such as strace.
+    /// Runs the node under another program, such as strace, or one that prepares something and then becomes the node.
     pub(crate) fn set_tracer(&mut self, command: &[&str]) {
         self.tracer = command.iter().map(ToString::to_string).collect();
     }
@@ -196,14 +196,17 @@ impl Node {
             .envs(self.environment.iter().map(|(key, value)| (*key, value.as_str())))
     }
 
-    /// The process that is to be asked to stop: the tracer's only child if there is a tracer.
+    /// The process that is to be asked to stop: the tracer's only child, unless the tracer has become the node itself.
     fn tracee(&self, process: u32) -> u32 {
         if self.tracer.is_empty() {
             return process;
         }
         let children = fs::read_to_string(format!("/proc/{process}/task/{process}/children"));
         let children = children.expect("the kernel lists the tracer's children");
-        children.trim().parse().expect("the tracer has one child")
+        match children.trim() {
+            "" => process,
+            child => child.parse().expect("the tracer has one child"),
+        }
     }
 }
 

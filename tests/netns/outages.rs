@@ -124,15 +124,46 @@ fn static_configuration_instead_of_invites() {
         let node = Node::new(&mut cluster.lab, name, &[address]);
         cluster.nodes.push(node);
     }
-    provision(&cluster);
+    provision(&cluster, |node| node.addresses.iter().map(|address| format!("{address}:{PORT}")).collect());
     for node in &mut cluster.nodes {
         node.start();
     }
     cluster.report("static configuration: whole", cluster.expect_whole(), "seconds");
 }
 
-/// Does what a provisioning tool does: one cluster key for all, every public key and address in every configuration.
-fn provision(cluster: &Cluster) {
+#[test]
+fn both_of_two_move_and_a_host_name_brings_them_together() {
+    let scenario = "both_of_two_move_and_a_host_name_brings_them_together";
+    let Some(lab) = super::lab::Lab::new(scenario) else { return };
+    let mut cluster = Cluster { nodes: Vec::new(), lab };
+    for (name, address) in [("garage", "192.0.2.1"), ("attic", "192.0.2.2")] {
+        let node = Node::new(&mut cluster.lab, name, &[address]);
+        cluster.nodes.push(node);
+    }
+    // Each has a hosts file of its own, in which only garage has attic.
+    let hosts = cluster.node("garage").directory().with_file_name("hosts");
+    std::fs::write(&hosts, "192.0.2.2 attic.example\n").expect("the hosts file can be written");
+    let own_hosts = format!("mount --bind {} /etc/hosts && exec \"$0\" \"$@\"", hosts.display());
+    cluster.node("garage").set_tracer(&["unshare", "--mount", "sh", "-c", &own_hosts]);
+    provision(&cluster, |node| match node.name {
+        "attic" => vec![format!("attic.example:{PORT}")],
+        _ => Vec::new(),
+    });
+    for node in &mut cluster.nodes {
+        node.start();
+    }
+    cluster.expect_whole();
+    cluster.settle();
+
+    cluster.node("garage").readdress(&["198.51.100.1"]);
+    cluster.node("attic").readdress(&["203.0.113.2"]);
+    std::fs::write(&hosts, "203.0.113.2 attic.example\n").expect("the hosts file can be written");
+    cluster.report("both move, and a host name follows: whole", cluster.expect_whole(), "a minute and a half");
+}
+
+/// Does what a provisioning tool does: one cluster key for all, every public key in every configuration, and where each
+/// node can be found.
+fn provision(cluster: &Cluster, found_at: impl Fn(&Node) -> Vec<String>) {
     let key = cluster.nodes.first().expect("there are nodes").directory().join("cluster.key");
     let key = key.to_string_lossy();
     let mut keys = Vec::new();
@@ -147,8 +178,7 @@ fn provision(cluster: &Cluster) {
     for node in &cluster.nodes {
         let mut config = File::options().append(true).open(node.directory().join("dddns.toml")).expect("init wrote it");
         for (peer, key) in cluster.nodes.iter().zip(&keys).filter(|(peer, _)| peer.name != node.name) {
-            let addresses: Vec<_> = peer.addresses.iter().map(|address| format!("{address}:{PORT}")).collect();
-            let name = peer.name;
+            let (name, addresses) = (peer.name, found_at(peer));
             writeln!(config, "[[peer]]\nname = \"{name}\"\npublic_key = \"{key}\"\naddresses = {addresses:?}")
                 .expect("the configuration can be written");
         }
