@@ -118,7 +118,7 @@ pub(crate) fn configured(seed: u64, n: u8) -> World {
 }
 
 /// Over how many seeds a scenario runs: `usual`, or as many as `DDDNS_SEEDS` says.
-pub(crate) fn seeds(usual: u64) -> u64 {
+fn seeds(usual: u64) -> u64 {
     std::env::var("DDDNS_SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(usual)
 }
 

@@ -12,7 +12,7 @@ use dddns::wire::kind::Kind;
 use dddns::wire::response::Response;
 use ring::{digest, hmac};
 
-use crate::cluster::{TODAY, away, config, formed, found, home, join, kind, place};
+use crate::cluster::{TODAY, away, config, formed, found, home, join, kind, place, seed_range};
 
 /// mac1 as anybody can make it who knows the receiver's public key. Spec: `spec/cryptography.md` section 5.
 fn set_mac1(datagram: &mut [u8], at: usize, receiver: &PublicKey) {
@@ -99,7 +99,7 @@ fn replay_behind(world: &mut World, recorded: Vec<Flight>, from: impl Fn(u8) -> 
 
 #[test]
 fn who_replays_the_handshakes_of_a_node_does_not_delay_it() {
-    for seed in 0..10 {
+    for seed in seed_range(10) {
         let mut world = formed(seed, 2);
         let mut recorded = Vec::new();
         for _ in 0..10 {

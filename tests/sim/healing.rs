@@ -204,7 +204,7 @@ fn formed_at(seed: u64, hosts: &[Vec<Address>]) -> World {
 
 #[test]
 fn ipv6_nodes_heal_alike() {
-    for seed in 0..20 {
+    for seed in seed_range(20) {
         let hosts: Vec<Vec<Address>> = (1..=3_u8).map(|n| vec![v6(u16::from(n), n)]).collect();
         let mut world = formed_at(seed, &hosts);
         assert_eq!(world.status(0).addresses[0].confidence.as_str(), "agreed");
@@ -215,7 +215,7 @@ fn ipv6_nodes_heal_alike() {
 
 #[test]
 fn a_node_with_both_families_moves_with_either() {
-    for seed in 0..20 {
+    for seed in seed_range(20) {
         let hosts: Vec<Vec<Address>> = (1..=3_u8).map(|n| vec![home(n), v6(u16::from(n), n)]).collect();
         let mut world = formed_at(seed, &hosts);
         world.run_for(Duration::from_millis(100 * seed));
@@ -232,7 +232,7 @@ fn a_node_with_both_families_moves_with_either() {
 
 #[test]
 fn all_that_move_one_after_the_other_are_found_by_their_history() {
-    for seed in 0..10 {
+    for seed in seed_range(10) {
         let mut world = formed(seed, 2);
         // Both move at once: nothing inside the cluster can help, until one is back where it was.
         moves(&mut world, 0);

@@ -47,7 +47,7 @@ fn story(seed: u64, adversary: Option<Adversary>) -> (Vec<Flight>, World) {
 
 /// Whatever this adversary sends, the nodes send what they would have sent without it, byte for byte.
 fn changes_nothing(make: impl Fn(u64) -> Adversary, discarded_as: &[&str]) {
-    for seed in 0..SEEDS {
+    for seed in seed_range(SEEDS) {
         let (alone, _) = story(seed, None);
         let (disturbed, world) = story(seed, Some(make(seed)));
         let first = alone.iter().zip(&disturbed).position(|(a, b)| a != b);
@@ -68,7 +68,7 @@ fn soon() -> Duration {
 
 #[test]
 fn answers_held_back_for_half_a_minute_do_not_make_a_node_patient() {
-    for seed in 0..SEEDS {
+    for seed in seed_range(SEEDS) {
         let mut world = formed(seed, 3);
         let release = world.now() + Duration::from_secs(25);
         // As when a machine is suspended, or somebody on the path keeps what it sends.
@@ -216,7 +216,7 @@ fn replayed_datagrams_of_a_session_are_noticed_by_nobody() {
 
 #[test]
 fn all_that_was_ever_sent_may_come_again_to_nodes_that_restarted() {
-    for seed in 0..SEEDS {
+    for seed in seed_range(SEEDS) {
         let (recorded, mut world) = story(seed, None);
         for host in 0..3 {
             world.kill(host);
@@ -353,7 +353,7 @@ fn moved(world: &World, host: usize) -> usize {
 
 #[test]
 fn what_was_held_back_and_comes_from_elsewhere_moves_nobody() {
-    for seed in 0..SEEDS {
+    for seed in seed_range(SEEDS) {
         let mut world = formed(seed, 3);
         let mut n = 0;
         world.set_adversary(Some(Box::new(move |_, flight| {
@@ -375,7 +375,7 @@ fn what_was_held_back_and_comes_from_elsewhere_moves_nobody() {
 #[test]
 fn whoever_answers_handshakes_from_elsewhere_keeps_nobody_apart() {
     // Copies every Response and sends it on ahead from its own address: at the first contact there is no old path.
-    for seed in 0..10 {
+    for seed in seed_range(10) {
         let mut world = World::new(seed);
         world.set_adversary(Some(Box::new(|_, flight| {
             let fast = kind(flight) == Kind::RESPONSE;
@@ -393,7 +393,7 @@ fn whoever_answers_handshakes_from_elsewhere_keeps_nobody_apart() {
 
 #[test]
 fn a_stranger_at_an_old_address_gets_little_and_counts_for_nothing() {
-    for seed in 0..10 {
+    for seed in seed_range(10) {
         let mut world = formed(seed, 3);
         world.move_to(1, &[away(2)]);
         let mut other = config(9);

@@ -22,7 +22,9 @@ use dddns::wire::members::Members;
 use dddns::wire::record::{MemberRecord, MemberState};
 use dddns::wire::rendezvous::Rendezvous;
 
-use crate::cluster::{TODAY, away, config, formed, happened, home, invite, join_with, kind, place, secrets};
+use crate::cluster::{
+    TODAY, away, config, formed, happened, home, invite, join_with, kind, place, secrets, seed_range,
+};
 
 /// The keys of a host whose node was switched off, in other hands: a session with one victim.
 struct Liar {
@@ -417,7 +419,7 @@ fn one_who_asks_without_end_makes_others_call_within_a_budget() {
 
 #[test]
 fn one_who_tells_without_end_delays_no_search() {
-    for seed in 0..1 {
+    for seed in seed_range(1) {
         let mut world = formed(seed, 5);
         let mut liar = Liar::take_over(&mut world, 4, 0);
         let mut fakes = Vec::new();

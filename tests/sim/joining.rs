@@ -10,7 +10,9 @@ use dddns::sim::adversary::Interference;
 use dddns::sim::world::{HostId, World};
 use dddns::wire::kind::Kind;
 
-use crate::cluster::{TODAY, config, configured, formed, found, happened, home, invite, join, join_with, kind};
+use crate::cluster::{
+    TODAY, config, configured, formed, found, happened, home, invite, join, join_with, kind, seed_range,
+};
 
 const DAY: Duration = Duration::from_secs(86_400);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -81,7 +83,7 @@ fn an_invite_serves_one_node_and_the_next_one_is_told() {
 
 #[test]
 fn of_two_nodes_that_race_with_one_invite_exactly_one_is_admitted() {
-    for seed in 0..20 {
+    for seed in seed_range(20) {
         let mut world = founder_and(seed, 2);
         world.network.conditions.jitter = Duration::from_millis(30);
         world.network.conditions.loss_per_mille = if seed % 2 == 0 { 0 } else { 200 };
@@ -181,7 +183,7 @@ fn whoever_confirms_first_has_the_invite_and_the_other_is_told() {
 
 #[test]
 fn a_joiner_that_stopped_in_the_middle_joins_again_with_the_same_invite() {
-    for seed in 0..10 {
+    for seed in seed_range(10) {
         let mut world = founder_and(seed, 1);
         let token = invite(&mut world, 0, DAY);
         block(&mut world, 1, Duration::from_secs(5), |kind| kind >= Kind::HEARTBEAT);
@@ -237,7 +239,7 @@ fn an_inviter_that_restarted_honours_its_invites() {
 
 #[test]
 fn joining_needs_patience_only_where_datagrams_are_lost() {
-    for seed in 0..30 {
+    for seed in seed_range(30) {
         let mut world = founder_and(seed, 2);
         world.network.conditions.loss_per_mille = 400;
         world.network.conditions.duplicates_per_mille = 200;

@@ -6,7 +6,7 @@ use dddns::node::event::Event;
 use dddns::node::saved::SavedAddress;
 use dddns::sim::world::World;
 
-use crate::cluster::{TODAY, away, config, formed, home, join};
+use crate::cluster::{TODAY, away, config, formed, home, join, seed_range};
 
 /// When all others have published the new place of host 1, and when it has its own.
 fn published(world: &mut World, nodes: usize) -> (Duration, Duration) {
@@ -46,7 +46,7 @@ fn a_move_is_known_to_all_and_to_the_mover_in_time() {
 
 #[test]
 fn an_admission_reaches_all_within_two_intervals() {
-    for seed in 0..10 {
+    for seed in seed_range(10) {
         for loss in [0, 200] {
             let mut world = formed(seed, 5);
             world.network.conditions.loss_per_mille = loss;
@@ -64,7 +64,7 @@ fn an_admission_reaches_all_within_two_intervals() {
 
 #[test]
 fn a_member_that_was_away_learns_what_it_missed() {
-    for seed in 0..2 {
+    for seed in seed_range(2) {
         let mut world = formed(seed, 3);
         world.kill(1);
         world.run_for(Duration::from_secs(60));

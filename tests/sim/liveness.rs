@@ -12,7 +12,7 @@ use dddns::sim::adversary::Interference;
 use dddns::sim::world::{HostId, World};
 use dddns::wire::kind::Kind;
 
-use crate::cluster::{away, formed, happened, home, invite, kind};
+use crate::cluster::{away, formed, happened, home, invite, kind, seed_range};
 
 const SEEDS: u64 = 20;
 const MINUTE: Duration = Duration::from_secs(60);
@@ -29,7 +29,7 @@ fn when(world: &World, host: HostId, since: Duration, what: impl Fn(&Event) -> b
 
 #[test]
 fn a_goodbye_is_told_as_such() {
-    for seed in 0..SEEDS {
+    for seed in seed_range(SEEDS) {
         let mut world = formed(seed, 3);
         world.network.conditions.jitter = Duration::from_millis(200);
         world.run_for(Duration::from_millis(seed * 333));
@@ -54,7 +54,7 @@ fn a_goodbye_is_told_as_such() {
 
 #[test]
 fn silence_is_suspect_in_seconds_and_lost_after_three_intervals() {
-    for seed in 0..SEEDS {
+    for seed in seed_range(SEEDS) {
         let mut world = formed(seed, 3);
         world.run_for(Duration::from_millis(seed * 333));
         world.kill(1);
@@ -74,7 +74,7 @@ fn silence_is_suspect_in_seconds_and_lost_after_three_intervals() {
 
 #[test]
 fn who_is_lost_is_tried_ever_more_rarely_and_for_ever() {
-    for seed in 0..5 {
+    for seed in seed_range(5) {
         let mut world = formed(seed, 3);
         world.kill(1);
         world.run_for(30 * MINUTE);
@@ -97,7 +97,7 @@ fn who_is_lost_is_tried_ever_more_rarely_and_for_ever() {
 
 #[test]
 fn a_node_without_peers_is_an_orphan_until_one_answers() {
-    for seed in 0..SEEDS {
+    for seed in seed_range(SEEDS) {
         let mut world = formed(seed, 2);
         world.kill(1);
         let since = world.now();
@@ -117,7 +117,7 @@ fn a_node_without_peers_is_an_orphan_until_one_answers() {
 
 #[test]
 fn a_node_that_starts_alone_says_so_and_joins_when_there_is_a_network() {
-    for seed in 0..SEEDS {
+    for seed in seed_range(SEEDS) {
         let mut world = formed(seed, 3);
         world.kill(1);
         world.run_for(MINUTE);
@@ -135,7 +135,7 @@ fn a_node_that_starts_alone_says_so_and_joins_when_there_is_a_network() {
 
 #[test]
 fn a_minute_without_network_is_over_ten_seconds_after_it_ends() {
-    for seed in 0..SEEDS {
+    for seed in seed_range(SEEDS) {
         for nodes in [2, 3, 5] {
             let mut world = formed(seed, nodes);
             world.run_for(Duration::from_millis(seed * 333));
@@ -152,7 +152,7 @@ fn a_minute_without_network_is_over_ten_seconds_after_it_ends() {
 
 #[test]
 fn a_one_way_network_does_not_flap_without_pause() {
-    for seed in 0..5 {
+    for seed in seed_range(5) {
         let mut world = formed(seed, 3);
         world.network.one_way_wall(home(2).ip(), home(3).ip());
         let ups = |world: &World, host| happened(world, host, |event| matches!(event, Event::PeerUp { .. }));
@@ -171,7 +171,7 @@ fn a_one_way_network_does_not_flap_without_pause() {
 
 #[test]
 fn dead_peers_delay_nobody() {
-    for seed in 0..SEEDS {
+    for seed in seed_range(SEEDS) {
         let mut world = formed(seed, 5);
         world.kill(3);
         world.kill(4);
@@ -183,7 +183,7 @@ fn dead_peers_delay_nobody() {
 
 #[test]
 fn one_word_from_a_lost_peer_ends_its_absence() {
-    for seed in 0..SEEDS {
+    for seed in seed_range(SEEDS) {
         let mut world = formed(seed, 2);
         // Host 0 is deaf, and host 1 speaks on.
         world.sleep(0);
@@ -255,7 +255,7 @@ fn a_node_that_has_stopped_says_nothing_whatever_is_asked_of_it() {
 
 #[test]
 fn a_peer_that_is_up_again_is_looked_for_no_more() {
-    for seed in 0..10 {
+    for seed in seed_range(10) {
         let mut world = formed(seed, 3);
         world.move_to(1, &[away(2)]);
         assert!(world.run_until(Duration::from_secs(60), World::whole).is_some());

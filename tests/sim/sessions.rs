@@ -8,7 +8,7 @@ use dddns::node::event::Event;
 use dddns::sim::world::{HostId, World};
 use dddns::wire::kind::Kind;
 
-use crate::cluster::{TODAY, away, config, configured, formed, found, happened, home, join, kind};
+use crate::cluster::{TODAY, away, config, configured, formed, found, happened, home, join, kind, seed_range};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
@@ -28,7 +28,7 @@ fn indices(world: &mut World, from: HostId, to: HostId, time: Duration) -> usize
 
 #[test]
 fn handshakes_that_cross_settle_on_one_session() {
-    for seed in 0..40 {
+    for seed in seed_range(40) {
         let mut world = configured(seed, 2);
         // So long under way that both ends have begun before they hear of the other.
         world.network.conditions.latency = Duration::from_millis(400);
@@ -44,7 +44,7 @@ fn handshakes_that_cross_settle_on_one_session() {
 
 #[test]
 fn handshakes_that_cross_settle_where_datagrams_are_lost() {
-    for seed in 0..40 {
+    for seed in seed_range(40) {
         let mut world = configured(seed, 2);
         world.network.conditions.latency = Duration::from_millis(300);
         world.network.conditions.loss_per_mille = 300;
@@ -58,7 +58,7 @@ fn handshakes_that_cross_settle_where_datagrams_are_lost() {
 
 #[test]
 fn a_session_is_renewed_every_hour_and_no_datagram_is_lost_by_it() {
-    for seed in 0..3 {
+    for seed in seed_range(3) {
         let mut world = formed(seed, 3);
         world.network.conditions.jitter = Duration::from_millis(15);
         let before: Vec<(u64, u64)> =
@@ -92,7 +92,7 @@ fn a_long_run_stays_up() {
 
 #[test]
 fn a_node_that_was_killed_is_up_again_in_seconds() {
-    for seed in 0..20 {
+    for seed in seed_range(20) {
         for pause in [0, 1, 5, 60, 600] {
             let mut world = formed(seed, 3);
             world.kill(1);
@@ -106,7 +106,7 @@ fn a_node_that_was_killed_is_up_again_in_seconds() {
 
 #[test]
 fn all_restart_and_one_has_moved() {
-    for seed in 0..20 {
+    for seed in seed_range(20) {
         let mut world = formed(seed, 3);
         (0..3).for_each(|host| world.kill(host));
         world.run_for(MINUTE);
@@ -118,7 +118,7 @@ fn all_restart_and_one_has_moved() {
 
 #[test]
 fn a_node_that_lost_its_disk_needs_one_configured_peer() {
-    for seed in 0..10 {
+    for seed in seed_range(10) {
         let mut world = formed(seed, 4);
         world.kill(1);
         world.erase(1);
@@ -175,7 +175,7 @@ fn clocks_need_not_be_right() {
 
 #[test]
 fn a_machine_that_slept_is_back_in_seconds() {
-    for seed in 0..10 {
+    for seed in seed_range(10) {
         for clock_went_on in [true, false] {
             for slept in [20, 7200] {
                 let mut world = formed(seed, 3);
@@ -198,7 +198,7 @@ fn a_machine_that_slept_is_back_in_seconds() {
 
 #[test]
 fn clocks_that_run_apart_are_followed() {
-    for seed in 0..3 {
+    for seed in seed_range(3) {
         let mut world = formed(seed, 3);
         // Far worse than any quartz: two seconds an hour apart.
         world.set_drift(1, 300);

@@ -260,7 +260,8 @@ impl Laws {
 /// P5, WIRE-8: a datagram that fails a check changes nothing.
 fn refused(node: &Node, arrival: &Arrival, reason: Discard) -> Verdict {
     let link = arrival.peer.and_then(|(id, _)| node.link_facts(id));
-    let (before, after) = (&arrival.before, &node.facts());
+    // Whose handshakes cost how much is counted before they are judged.
+    let (before, after) = (&arrival.before, &Facts { sources: arrival.before.sources, ..node.facts() });
     // A tag and a window that were passed before the body turned out wrong have moved the window.
     let judged = |link: Option<LinkFacts>| link.map(|link| LinkFacts { session: None, ..link });
     hold("P5", before == after && judged(arrival.link) == judged(link), || {
