@@ -69,7 +69,7 @@ pub(super) enum Command {
     /// Check another implementation against the specification
     ///
     /// Let the implementation run as the only node of a cluster made for this, have it make an invite, and give the token
-    /// here. Four test members join, ask and provoke it for about a minute, and are removed from its member list at the
+    /// here. Five test members join, ask and provoke it for less than a minute, and are removed from its member list at the
     /// end. spec/conformance.md explains every check.
     #[cfg(feature = "conformance")]
     Conformance(conformance::Args),
