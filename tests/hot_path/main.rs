@@ -4,6 +4,8 @@
 
 #[cfg(test)]
 mod pair;
+#[cfg(test)]
+mod worst;
 
 #[cfg(test)]
 mod tests {
@@ -16,6 +18,7 @@ mod tests {
     use dddns::auth::totp::STEP;
 
     use super::pair::{Recording, receive};
+    use super::worst;
 
     /// Long enough for handshakes, member lists and first estimates to be over; a whole number of steps.
     const WARM_UP: Duration = Duration::from_secs(120);
@@ -30,8 +33,9 @@ mod tests {
     /// How many nodes receive heartbeats there: two runs of a test program differ by some ten thousand instructions anyhow.
     const NODES: u64 = 40;
 
-    /// Tells the run under callgrind how many heartbeats to receive.
-    const COUNT: &str = "DDDNS_HEARTBEATS";
+    /// Tells the run under callgrind how many datagrams to take, and which.
+    const COUNT: &str = "DDDNS_COUNT";
+    const INPUT: &str = "DDDNS_INPUT";
 
     #[test]
     fn a_heartbeat_allocates_nothing() {
@@ -57,26 +61,37 @@ mod tests {
 
     #[test]
     fn a_heartbeat_takes_few_instructions() {
-        let valgrind = Command::new("valgrind").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
-        let reason = if cfg!(not(target_arch = "x86_64")) {
-            "the bound is for x86-64"
-        } else if cfg!(debug_assertions) {
-            say("skipped: instructions of a heartbeat: the bound is for --release");
+        if !can_count("instructions of a heartbeat") {
             return;
-        } else if !valgrind.is_ok_and(|status| status.success()) {
-            "needs valgrind"
-        } else {
-            // What comes before the heartbeats is the same in both runs, so it cancels out. The warm-up ends where a
-            // step of the tags' keys begins, and 60 heartbeats fit into one: the change of keys cancels out too.
-            let each = (instructions(60) - instructions(30)) / (30 * NODES);
-            say(&format!("instructions of a heartbeat: {each} (aim: at most {INSTRUCTIONS_MAX})"));
-            assert!(each <= INSTRUCTIONS_MAX, "a heartbeat takes {each} instructions");
-            // Less than one hash: nothing was received.
-            assert!(each > 2_000, "{each} instructions are too few to be true");
+        }
+        // What comes before the heartbeats is the same in both runs, so it cancels out. The warm-up ends where a step of
+        // the tags' keys begins, and 60 heartbeats fit into one: the change of keys cancels out too.
+        let all = |heartbeats| instructions("receive_heartbeats", "", heartbeats);
+        let each = (all(60) - all(30)) / (30 * NODES);
+        say(&format!("instructions of a heartbeat: {each} (aim: at most {INSTRUCTIONS_MAX})"));
+        assert!(each <= INSTRUCTIONS_MAX, "a heartbeat takes {each} instructions");
+        // Less than one hash: nothing was received.
+        assert!(each > 2_000, "{each} instructions are too few to be true");
+    }
+
+    #[test]
+    fn no_input_costs_much_more_than_a_valid_one() {
+        if !can_count("instructions of the worst input") {
             return;
+        }
+        let count = u64::try_from(worst::PREPARED).unwrap();
+        let each = |input| {
+            let all = |count| instructions("judge_inputs", input, count);
+            all(count).saturating_sub(all(0)) / count
         };
-        assert!(std::env::var_os("DDDNS_REQUIRE_TOOLS").is_none(), "instructions of a heartbeat: {reason}");
-        say(&format!("skipped: instructions of a heartbeat: {reason}"));
+        let valid = each(worst::VALID);
+        say(&format!("instructions of {}: {valid}", worst::VALID));
+        assert!(valid > 10_000, "{valid} instructions are too few to be true");
+        for input in worst::OTHERS {
+            let cost = each(input);
+            say(&format!("instructions of an input that is bad, {input}: {cost}"));
+            assert!(cost <= 3 * valid, "{input}: {cost} instructions, and a valid datagram takes {valid}");
+        }
     }
 
     #[test]
@@ -95,6 +110,20 @@ mod tests {
         }
     }
 
+    #[test]
+    #[ignore = "is what no_input_costs_much_more_than_a_valid_one runs under callgrind"]
+    fn judge_inputs() {
+        let count = std::env::var(COUNT).unwrap().parse().unwrap();
+        worst::judge(&std::env::var(INPUT).unwrap(), Instant::now(), count);
+    }
+
+    #[test]
+    fn every_input_is_judged_as_its_name_says() {
+        for input in worst::OTHERS.into_iter().chain([worst::VALID]) {
+            worst::judge(input, Instant::now(), worst::PREPARED);
+        }
+    }
+
     /// How many bytes a node holds that has a link with each of the others, in a cluster of this size, after each of them
     /// has moved so often.
     fn held(nodes: usize, moves: usize) -> i64 {
@@ -110,15 +139,34 @@ mod tests {
         held
     }
 
-    /// How many instructions this test program takes in all to receive so many heartbeats.
-    fn instructions(heartbeats: u64) -> u64 {
+    /// Whether instructions can be counted here, and mean anything; says so where not.
+    fn can_count(what: &str) -> bool {
+        let valgrind = Command::new("valgrind").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
+        let reason = if cfg!(not(target_arch = "x86_64")) {
+            "the bound is for x86-64"
+        } else if cfg!(debug_assertions) {
+            say(&format!("skipped: {what}: the bound is for --release"));
+            return false;
+        } else if !valgrind.is_ok_and(|status| status.success()) {
+            "needs valgrind"
+        } else {
+            return true;
+        };
+        assert!(std::env::var_os("DDDNS_REQUIRE_TOOLS").is_none(), "{what}: {reason}");
+        say(&format!("skipped: {what}: {reason}"));
+        false
+    }
+
+    /// How many instructions this test program takes in all to run one of its ignored tests with this count.
+    fn instructions(test: &str, input: &str, count: u64) -> u64 {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("callgrind");
         let output = Command::new("valgrind")
             .args(["--tool=callgrind", &format!("--callgrind-out-file={}", file.display())])
             .arg(std::env::current_exe().unwrap())
-            .args(["--exact", "tests::receive_heartbeats", "--ignored", "--test-threads=1"])
-            .env(COUNT, heartbeats.to_string())
+            .args(["--exact", &format!("tests::{test}"), "--ignored", "--test-threads=1"])
+            .env(COUNT, count.to_string())
+            .env(INPUT, input)
             .output()
             .unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
