@@ -1,72 +1,74 @@
-//! Writes the seeds: real encodings, so that a fuzzer begins where the interesting inputs are.
+//! Writes what the fuzzers begin with into their corpora: what the test vectors hold, and files as the program writes them.
+//! `fuzz/harvest minimise` then chooses from it what is committed as seeds.
 
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use dddns::auth::invite::Token;
-use dddns::wire::address::Address;
-use dddns::wire::body::{Body, MAX_BODY};
-use dddns::wire::conflict::Conflict;
-use dddns::wire::datagram::SEAL_LEN;
-use dddns::wire::header::{Header, TAG_LEN};
-use dddns::wire::heartbeat::{Heartbeat, HeartbeatAck};
-use dddns::wire::id::{Digest, Index, InviteId, NodeId, PublicKey};
-use dddns::wire::leave::Leave;
-use dddns::wire::list::List;
-use dddns::wire::locate::Locate;
-use dddns::wire::located::{Located, LocatedEntry, Source};
-use dddns::wire::members::Members;
-use dddns::wire::members_request::MembersRequest;
-use dddns::wire::path::{PathChallenge, PathResponse};
-use dddns::wire::record::{MemberRecord, MemberState};
-use dddns::wire::rendezvous::Rendezvous;
+use serde_json::Value;
+
+/// Of a tagged datagram, the tag, and the tag of a sealed body.
+const TAG: usize = 16;
 
 fn main() -> io::Result<()> {
-    let seeds = Path::new(env!("CARGO_MANIFEST_DIR")).join("seeds");
-    let address = Address::try_from(std::net::SocketAddr::from(([198, 51, 100, 23], 7733))).expect("it has a port");
-    let ids = [NodeId([1; 16]), NodeId([2; 16])];
-    let mut records = [record(1), record(2)];
-    records.sort_by_key(MemberRecord::id);
-    let entry = LocatedEntry { id: NodeId([3; 16]), source: Source::Up, age_s: 4, address };
-    let bodies = [
-        tagged(&Heartbeat { seen: 7, digest: Digest([5; 8]), reflection: Some(address) }),
-        tagged(&Heartbeat { seen: 0, digest: Digest([0; 8]), reflection: None }),
-        tagged(&HeartbeatAck { acked: 7, digest: Digest([5; 8]), reflection: address }),
-        tagged(&PathChallenge([6; 8])),
-        tagged(&PathResponse([6; 8])),
-        tagged(&Leave),
-        tagged(&Conflict),
-        tagged(&Locate { ids: list(&ids) }),
-        tagged(&Located { entries: list(&[entry, entry]) }),
-        tagged(&Rendezvous { seeker: NodeId([3; 16]), addresses: list(&[address]) }),
-        tagged(&MembersRequest { after: NodeId::NONE }),
-        tagged(&Members { more: true, records: list(&records) }),
-    ];
-    for (kind, bytes) in bodies {
-        write(&seeds.join("decode"), &kind, &bytes)?;
+    for vector in vectors("datagrams")? {
+        write("decode", &vector, hex(&vector["datagram"]))?;
     }
-    let mut initiation = vec![0xD1, 0x01, 1, 0, 0, 0, 0, 9];
-    initiation.resize(216, 0x33);
-    write(&seeds.join("decode"), "initiation", &initiation)?;
-    let mut response = vec![0xD1, 0x02, 0, 0, 0, 0, 0, 9];
-    response.resize(159, 0x33);
-    write(&seeds.join("decode"), "response", &response)?;
-    let mut cookie = vec![0xD1, 0x03, 0, 0, 0, 0, 0, 9];
-    cookie.resize(56, 0x33);
-    write(&seeds.join("decode"), "cookie-reply", &cookie)?;
-
-    let token = Token::new(InviteId([1; 8]), [2; 32], PublicKey([3; 32]), 1_800_000_000, &[address]);
-    let token = token.expect("a token with all it needs").to_string();
-    // The first bytes choose among the target's inputs: text.
-    let mut text = vec![0; 4];
-    text.extend(token.as_bytes());
-    write(&seeds.join("invite"), "token", &text)?;
-
+    for vector in vectors("bodies")? {
+        // The target takes what is in the place of a sealed body for the plain one.
+        let sealed = ["Locate", "Located", "Rendezvous", "MembersRequest", "Members"].contains(&text(&vector["type"]));
+        let tags = vec![0x55; if sealed { 2 * TAG } else { TAG }];
+        write("decode", &vector, [hex(&vector["header"]), hex(&vector["body"]), tags].concat())?;
+    }
+    for vector in vectors("payloads")? {
+        write("decode", &vector, hex(&vector["payload"]))?;
+    }
+    for vector in vectors("invites")? {
+        write("invite", &vector, first_kind(text(&vector["text"])))?;
+    }
+    for (target, name, content) in [
+        ("config", "empty", ""),
+        ("config", "settings", CONFIG),
+        ("config", "peers", PEERS),
+        ("config", "unknown", "nmae = \"garage\"\n"),
+        ("state_file", "state", STATE),
+        ("state_file", "newer", "{\"schema\": \"dddns.state/2\"}"),
+        ("state_file", "foreign", "[]"),
+        ("control", "status", "{\"schema\":\"dddns.control/1\",\"command\":\"status\"}\n"),
+        ("control", "events", "{\"schema\":\"dddns.control/1\",\"command\":\"events\"}\n"),
+        ("control", "leave", "{\"schema\":\"dddns.control/1\",\"command\":\"leave\"}\n"),
+        ("control", "invite", INVITE),
+        ("control", "forget", FORGET),
+    ] {
+        put(target, name, &first_kind(content))?;
+    }
     for number in 1..=6 {
-        write(&seeds.join("node"), &format!("operations-{number}"), &operations(number))?;
+        for target in ["node", "sim", "handshake"] {
+            put(target, &format!("operations-{number}"), &operations(number))?;
+        }
     }
     Ok(())
+}
+
+const CONFIG: &str = "# A node.\nname = \"Garage\"\nlisten = [\"0.0.0.0:7733\", \"[2001:db8::1]:7733\"]\nheartbeat = \"1500ms\"\n\
+                      max_members = 64\nreceive_buffer = 65536\nsend_buffer = 2048\n";
+
+const PEERS: &str = "[[peer]]\nname = \"attic\"\npublic_key = \"aeaqcaibaeaqcaibaeaqcaibaeaqcaibaeaqcaibaeaqcaibaeaq\"\n\
+                     addresses = [\"198.51.100.23:7733\", \"attic.example.net:7733\", \"my_host:1\"]\n";
+
+const STATE: &str = r#"{"schema":"dddns.state/1","members":[{"public_key":"aeaqcaibaeaqcaibaeaqcaibaeaqcaibaeaqcaibaeaqcaibaeaq",
+"admitted_by":"aibaeaqcaibaeaqcaibaeaqcai","admission":1,"state":"member","revision":3,"name":"attic"}],"addresses":[{"id":
+"aibaeaqcaibaeaqcaibaeaqcai","address":"[2001:db8::7]:7733","seen":1800000000}],"own":["192.0.2.7:7733"],"invites":[{"id":
+"aeaqcaibaeaqc","hash":"aibaeaqcaibaeaqcaibaeaqcaibaeaqcaibaeaqcaibaeaqcaiba","expiry":9,"used":true}],"joined_with":null}"#;
+
+const INVITE: &str =
+    "{\"schema\":\"dddns.control/1\",\"command\":\"invite\",\"ttl_ms\":86400000,\"addresses\":[\"192.0.2.7\"]}\n";
+
+const FORGET: &str = "{\"schema\":\"dddns.control/1\",\"command\":\"forget\",\"id\":\"aibaeaqcaibaeaqcaibaeaqcai\"}\n";
+
+/// Bytes from which the targets that take a text, or the parts of one, take this text.
+fn first_kind(text: &str) -> Vec<u8> {
+    [[0; 4].as_slice(), text.as_bytes()].concat()
 }
 
 /// Bytes that stand for a long list of operations: an odd byte, where the list may end, says that it goes on.
@@ -82,34 +84,36 @@ fn operations(seed: u64) -> Vec<u8> {
     bytes
 }
 
-/// A datagram with this body, and with bytes of the right number where encryption and tag would be.
-fn tagged<B: Body>(body: &B) -> (String, Vec<u8>) {
-    let header = Header { kind: B::KIND, step: 3, receiver: Index(0x0102_0304), counter: 9 };
-    let mut plain = [0; MAX_BODY];
-    let length = body.encode(&header, &mut plain);
-    let mut datagram = header.to_bytes().to_vec();
-    datagram.extend(plain.get(..length).expect("no body is longer than the longest"));
-    let rest = TAG_LEN + if B::SEALED { SEAL_LEN } else { 0 };
-    datagram.resize(datagram.len() + rest, 0x55);
-    (format!("{}-{}", B::KIND, datagram.len()), datagram)
+/// The vectors of one file.
+fn vectors(file: &str) -> io::Result<Vec<Value>> {
+    let text = fs::read_to_string(fuzz().join("../spec/vectors").join(file).with_extension("json"))?;
+    let mut file: Value = serde_json::from_str(&text)?;
+    Ok(file["vectors"].as_array_mut().map(std::mem::take).unwrap_or_default())
 }
 
-fn list<T: dddns::wire::list::Slot, const N: usize>(values: &[T]) -> List<T, N> {
-    List::try_from(values).expect("few enough")
+fn write(target: &str, vector: &Value, bytes: Vec<u8>) -> io::Result<()> {
+    let letters = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
+    put(target, &text(&vector["name"]).chars().map(letters).collect::<String>(), &bytes)
 }
 
-fn record(number: u8) -> MemberRecord {
-    MemberRecord {
-        public_key: PublicKey([number; 32]),
-        admitted_by: NodeId::NONE,
-        admission: 1,
-        state: MemberState::Member,
-        revision: 0,
-        name: format!("node-{number}").parse().expect("a label"),
-    }
+fn put(target: &str, name: &str, bytes: &[u8]) -> io::Result<()> {
+    let folder = fuzz().join("corpus").join(target);
+    fs::create_dir_all(&folder)?;
+    fs::write(folder.join(name), bytes)
 }
 
-fn write(directory: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
-    fs::create_dir_all(directory)?;
-    fs::write(directory.join(name), bytes)
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+fn hex(value: &Value) -> Vec<u8> {
+    let digits: Vec<u32> = text(value).chars().filter_map(|c| c.to_digit(16)).collect();
+    digits
+        .chunks(2)
+        .filter_map(|pair| u8::try_from(pair.iter().fold(0, |byte, digit| byte << 4 | digit)).ok())
+        .collect()
+}
+
+fn fuzz() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).to_owned()
 }

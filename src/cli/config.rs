@@ -47,7 +47,7 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
 }
 
 /// Every setting as it would be written, and where it comes from.
-fn show(file: &ConfigFile, path: &str) -> String {
+pub(super) fn show(file: &ConfigFile, path: &str) -> String {
     let quoted = |text: &str| format!("\"{text}\"");
     let listen: Vec<String> = file.listen().iter().map(|address| quoted(&address.to_string())).collect();
     let heartbeat = file.heartbeat.as_ref().map_or_else(Heartbeat::default, |set| set.value).get();

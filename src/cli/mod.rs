@@ -20,6 +20,7 @@ mod leave;
 mod log;
 mod member_name;
 mod node_client;
+pub mod rewrite;
 mod run;
 mod sealed_fields;
 mod setup;

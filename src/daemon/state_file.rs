@@ -154,7 +154,8 @@ struct Invite {
     used: bool,
 }
 
-fn print(state: &State) -> String {
+/// The text of a file.
+pub(crate) fn print(state: &State) -> String {
     let file = File {
         schema: SCHEMA.to_owned(),
         members: state.saved.members.iter().map(print_member).collect(),
@@ -190,7 +191,11 @@ fn print_invite(invite: &SavedInvite) -> Invite {
     Invite { id: invite.id.to_string(), hash: to_base32(&invite.hash), expiry: invite.expiry, used: invite.used }
 }
 
-fn parse(text: &str) -> Result<State, Refused> {
+/// Reads the text of a file.
+///
+/// # Errors
+/// It is torn, or another program or version wrote it.
+pub(crate) fn parse(text: &str) -> Result<State, Refused> {
     let damaged = |error: serde_json::Error| Refused::Damaged(error.to_string());
     let probe: Probe = serde_json::from_str(text).map_err(|error| match error.classify() {
         serde_json::error::Category::Data => Refused::Foreign,

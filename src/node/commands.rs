@@ -81,7 +81,8 @@ impl Node {
         Ok(())
     }
 
-    /// What the owner should store. [`revision`](Self::revision) tells when it changes.
+    /// What the owner should store. [`revision`](Self::revision) tells when it changes; that a member is still where it was
+    /// last, and what others tell of the rest, is no change.
     #[must_use]
     pub fn saved(&self) -> Saved {
         let told = |(id, address)| SavedAddress { id, address, seen: SavedAddress::TOLD };
