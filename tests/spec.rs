@@ -126,6 +126,38 @@ fn every_section_that_is_cited_exists() {
     }
 }
 
+/// Requirements of this text itself, of which nothing can be run.
+const OF_THE_TEXT: [&str; 1] = ["RULE-3"];
+
+#[test]
+fn every_requirement_is_tested() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let conformance = read(&root.join("spec/conformance.md"));
+    let (checks, _) = conformance.split_once("## 3. What no check tests").expect("a section on what is not checked");
+    let mut tested = requirements(checks);
+    for file in files("tests", "rs").into_iter().filter(|file| !file.ends_with("spec.rs")) {
+        tested.extend(requirements(&read(&file)));
+    }
+    for file in files("src", "rs") {
+        let text = read(&file);
+        let tests =
+            if file.ends_with("tests.rs") { &text } else { text.split_once("mod tests {").map_or("", |(_, t)| t) };
+        tested.extend(requirements(tests));
+    }
+    for file in files("spec", "md").into_iter().filter(|file| !file.ends_with("README.md")) {
+        for number in read(&file).split("**[").skip(1).filter_map(|rest| rest.split("]**").next()) {
+            let file = file.display();
+            assert!(tested.contains(number), "{file} defines {number}, and no test says that it tests it");
+        }
+    }
+    for number in requirements(&read(&root.join("spec/README.md"))).into_iter().filter(|n| n.starts_with("RULE-")) {
+        assert!(
+            tested.contains(&number) || OF_THE_TEXT.contains(&number.as_str()),
+            "no test says that it tests {number}"
+        );
+    }
+}
+
 #[test]
 fn every_requirement_is_checked_from_outside_or_said_not_to_be() {
     let listed = requirements(&read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("spec/conformance.md")));

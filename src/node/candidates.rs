@@ -225,6 +225,7 @@ mod tests {
         assert_eq!(candidates.answered([1; 8]), Some(host(1)));
     }
 
+    /// Spec: ADDR-9.
     #[test]
     fn what_nobody_can_be_at_is_refused() {
         let via = Some(at("192.0.2.1:1"));

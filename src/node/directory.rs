@@ -126,6 +126,7 @@ mod tests {
         assert_eq!(known(&directory), [at(2)]);
     }
 
+    /// Spec: SCALE-9.
     #[test]
     fn hearsay_never_displaces_what_was_seen() {
         let now = start();

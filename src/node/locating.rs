@@ -252,3 +252,27 @@ pub(super) fn tellable(address: Address, to: Address) -> bool {
     let scope = Scope::of(address.ip());
     !matches!(scope, Scope::Loopback | Scope::LinkLocal) || scope == Scope::of(to.ip())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> Address {
+        text.parse::<std::net::SocketAddr>().unwrap().try_into().unwrap()
+    }
+
+    /// Spec: ADDR-10.
+    #[test]
+    fn what_means_nothing_elsewhere_is_told_to_nobody_elsewhere() {
+        let (world, lan, link) = (at("198.51.100.1:1"), at("10.0.0.1:1"), at("169.254.1.1:1"));
+        let (link6, machine, machine6) = (at("[fe80::1]:1"), at("127.0.0.1:1"), at("[::1]:1"));
+        for address in [world, lan] {
+            assert!([world, lan, link, machine].iter().all(|to| tellable(address, *to)), "{address}");
+        }
+        for address in [link, link6, machine, machine6] {
+            assert!([world, lan].iter().all(|to| !tellable(address, *to)), "{address}");
+        }
+        assert!(tellable(link, link6) && tellable(machine, machine6));
+        assert!(!tellable(link, machine) && !tellable(machine6, link6));
+    }
+}

@@ -78,6 +78,7 @@ mod tests {
         }
     }
 
+    /// Spec: SCALE-1.
     #[test]
     fn a_large_one_has_neighbours_in_the_logarithm_of_its_size() {
         // Half of the places taken, and all.

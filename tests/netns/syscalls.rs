@@ -7,6 +7,7 @@ use super::cluster::Cluster;
 use super::node::Node;
 use super::skip;
 
+/// Spec: RULE-1, RULE-2.
 #[test]
 fn no_system_call_asks_for_the_nodes_own_address() {
     let scenario = "no_system_call_asks_for_the_nodes_own_address";

@@ -33,6 +33,7 @@ fn a_tenth_moves_at_once() {
     heals(2, 140, 126..140, SECOND * 15);
 }
 
+/// Spec: SCALE-12, SCALE-13.
 #[test]
 fn all_but_one_move_at_once() {
     heals(3, 140, 1..140, SECOND * 30);

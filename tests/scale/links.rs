@@ -46,6 +46,7 @@ fn told_of(world: &World, host: HostId, other: HostId) -> usize {
     world.events(host).iter().filter(|(_, event)| about(event)).count()
 }
 
+/// Spec: STATE-6, SCALE-2.
 #[test]
 fn each_has_links_with_its_neighbours_and_they_cost_little() {
     let mut world = running(1, HOSTS);
@@ -59,6 +60,7 @@ fn each_has_links_with_its_neighbours_and_they_cost_little() {
     assert!(cost.out.0 <= 400 && cost.received.0 <= 400, "{cost:?}");
 }
 
+/// Spec: SCALE-3.
 #[test]
 fn any_member_is_found_within_a_second_and_left_alone_again() {
     let mut world = running(2, HOSTS);
@@ -80,6 +82,7 @@ fn any_member_is_found_within_a_second_and_left_alone_again() {
     }
 }
 
+/// Spec: SCALE-5, SCALE-6.
 #[test]
 fn who_knows_only_wrong_addresses_of_a_member_asks_its_neighbours() {
     let mut world = running(3, HOSTS);
@@ -97,6 +100,7 @@ fn who_knows_only_wrong_addresses_of_a_member_asks_its_neighbours() {
     }
 }
 
+/// Spec: SCALE-7, SCALE-8.
 #[test]
 fn moves_are_told_to_all_and_what_was_told_survives_a_restart() {
     let mut world = running(4, HOSTS);
@@ -117,6 +121,23 @@ fn moves_are_told_to_all_and_what_was_told_survives_a_restart() {
     world.kill(host);
     world.start(host);
     assert_eq!(shown(&world, host), Some(away(mover)));
+}
+
+/// Spec: SCALE-4.
+#[test]
+fn whoever_is_wanted_last_has_a_link_however_many_were_wanted_before() {
+    let mut world = running(6, HOSTS);
+    let others: Vec<HostId> = (1..HOSTS).filter(|&other| !world.are_neighbours(0, other)).collect();
+    let kept = linked(&world, 0);
+    assert!(others.len() > 100, "{} could be wanted", others.len());
+    for &other in &others {
+        wants(&mut world, 0, other);
+    }
+    assert_eq!(linked(&world, 0) - kept, 96);
+    world.run_for(SECOND);
+    for &other in others.iter().rev().take(96) {
+        assert!(world.knows(0, other), "0 wants {other}");
+    }
 }
 
 #[test]

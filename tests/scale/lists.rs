@@ -46,6 +46,7 @@ fn a_list_that_lacks_what_another_has_is_completed() {
     assert!(world.run_until(SECOND * 60, World::whole).is_some());
 }
 
+/// Spec: SCALE-10.
 #[test]
 fn many_that_join_at_once_all_become_members() {
     let mut world = joining(3, 60, Duration::from_millis(30));

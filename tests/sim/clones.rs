@@ -91,6 +91,7 @@ fn h10_a_month_old_clone_never_displaces_the_live_node() {
     }
 }
 
+/// Spec: STATE-12.
 #[test]
 fn a_clone_that_everybody_sees_at_once_is_refused_by_everybody_and_heard_of_once() {
     for seed in seed_range(20) {

@@ -172,6 +172,7 @@ fn addresses_that_nobody_can_have_are_not_probed() {
     assert!(world.count(0, "probes") - before <= 3, "the usual rounds only");
 }
 
+/// Spec: ADDR-1.
 #[test]
 fn hearsay_about_a_peer_that_is_up_moves_it_nowhere() {
     let mut world = formed(4, 4);

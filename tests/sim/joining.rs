@@ -101,6 +101,7 @@ fn of_two_nodes_that_race_with_one_invite_exactly_one_is_admitted() {
     }
 }
 
+/// Spec: MEMB-9.
 #[test]
 fn an_invite_expires_by_the_clock_of_the_inviter_alone() {
     for clock in [Duration::ZERO, TODAY, Duration::from_secs(1 << 40)] {

@@ -298,6 +298,7 @@ fn a_joiner_reads_a_long_list_at_once() {
 }
 
 /// MEMB-13.
+/// Spec: MEMB-13.
 #[test]
 fn nodes_with_different_bounds_do_not_read_each_others_lists_for_ever() {
     let mut world = configured(6, 5);

@@ -34,6 +34,7 @@ fn peaks(counts: &[Vec<u64>]) -> (u64, u64) {
     (all, one)
 }
 
+/// Spec: STATE-14.
 #[test]
 fn thirty_nodes_that_start_in_one_second_are_never_in_step() {
     for seed in seed_range(2) {

@@ -127,6 +127,7 @@ fn h05_two_colluding_liars_of_five_convince_nobody() {
     }
 }
 
+/// Spec: ADDR-2.
 #[test]
 fn a_liar_gains_nothing_while_the_others_come_and_go() {
     for seed in seed_range(50) {

@@ -22,6 +22,7 @@ fn millis(ms: u64) -> Duration {
     Duration::from_millis(ms)
 }
 
+/// Spec: STATE-1.
 #[test]
 fn p17_any_valid_datagram_ends_suspicion() {
     for of in [Kind::HEARTBEAT, Kind::HEARTBEAT_ACK, Kind::LOCATE, Kind::LOCATED, Kind::PATH_RESPONSE] {

@@ -26,6 +26,7 @@ fn indices(world: &mut World, from: HostId, to: HostId, time: Duration) -> usize
     tagged.map(|flight| flight.datagram[4..8].to_vec()).collect::<BTreeSet<_>>().len()
 }
 
+/// Spec: STATE-5.
 #[test]
 fn handshakes_that_cross_settle_on_one_session() {
     for seed in seed_range(40) {

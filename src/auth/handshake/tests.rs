@@ -288,6 +288,7 @@ fn a_responder_at_fault_ends_the_attempt() {
     }
 }
 
+/// Spec: AUTH-3.
 #[test]
 fn keys_of_small_order_end_the_handshake() {
     let mut scene = Scene::new();

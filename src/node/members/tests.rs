@@ -87,6 +87,7 @@ proptest! {
     }
 
     /// MEMB-10: which members a full list keeps does not depend on the order in which they come, nor on how often.
+    /// Spec: MEMB-10.
     #[test]
     fn a_full_list_keeps_those_who_were_admitted_first(
         admissions in prop::collection::vec(1..20_u32, 4..12),
@@ -209,6 +210,7 @@ fn a_node_keeps_itself_whatever_the_bound() {
 }
 
 /// MEMB-11: removals are many, and those of nodes that nobody here knew shall not cost those of members their place.
+/// Spec: MEMB-11.
 #[test]
 fn the_removal_of_a_member_always_has_room() {
     let key = |n: u16| {
@@ -261,6 +263,7 @@ fn of_records_that_differ_in_the_name_only_the_greater_bytes_stay() {
     assert_eq!(content(&list(&[greater, long])), [greater]);
 }
 
+/// Spec: MEMB-6.
 #[test]
 fn a_name_belongs_to_whoever_was_admitted_first() {
     let owner = |records: &[MemberRecord]| list(records).name_owners().get(&"pi".parse().unwrap()).copied();

@@ -151,6 +151,7 @@ fn replays_from_one_place_push_out_each_other() {
     assert!(bench.responder.session_mut(index).is_some());
 }
 
+/// Spec: STATE-13.
 #[test]
 fn replays_from_many_places_have_to_show_that_they_are_there() {
     let now = start();

@@ -74,6 +74,7 @@ fn a_margin_of_three_halves_decides() {
     }
 }
 
+/// Spec: ADDR-4.
 #[test]
 fn an_ipv6_site_is_one_voice() {
     let now = start();
@@ -87,6 +88,7 @@ fn an_ipv6_site_is_one_voice() {
     assert_eq!(group(&["[2001:db8:2:3400::1]:1", "[2001:db8:2:3500::1]:1"]), 2, "two of them");
 }
 
+/// Spec: ADDR-3.
 #[test]
 fn only_observers_of_the_same_family_and_scope_can_tell() {
     let now = start();
@@ -102,6 +104,7 @@ fn only_observers_of_the_same_family_and_scope_can_tell() {
     assert_eq!(own.addresses(), [at(ME), at("10.0.0.1:7733")], "one address in each realm");
 }
 
+/// Spec: ADDR-5.
 #[test]
 fn ports_are_voted_on_among_those_who_see_the_winner() {
     let now = start();
