@@ -170,3 +170,46 @@ impl Addresses {
         hold("P11", !known || asked, || format!("{} was published, and its old address {old} was not asked", peer.id))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+
+    use super::*;
+    use crate::node::status::Confidence;
+    use crate::sim::laws::Origin;
+
+    fn at(ip: [u8; 4]) -> Address {
+        Address::new(IpAddr::V4(Ipv4Addr::from(ip)), 7733).unwrap()
+    }
+
+    /// A datagram of a type and a length, on its way to a stranger.
+    fn sends(addresses: &mut Addresses, kind: Kind, bytes: usize) -> Verdict {
+        let mut datagram = vec![0; bytes.max(2)];
+        datagram[1] = kind.0;
+        let origin = Origin { host: 0, run: 1, id: NodeId([1; 16]), to: at([192, 0, 2, 1]) };
+        let sent = Sent { origin, datagram: &datagram, local: Duration::ZERO, watched: false };
+        addresses.sent(Duration::ZERO, &sent)
+    }
+
+    #[test]
+    fn more_than_came_from_a_stranger_breaks_the_law() {
+        let mut addresses = Addresses::default();
+        addresses.accounts.entry((0, at([192, 0, 2, 1]))).or_default().received = 66;
+        assert!(sends(&mut addresses, Kind::HEARTBEAT_ACK, 66).is_ok());
+        assert_eq!(sends(&mut addresses, Kind::HEARTBEAT_ACK, 2).unwrap_err().law, "P16");
+        assert!(sends(&mut addresses, Kind::INITIATION, 216).is_ok(), "probes have a budget of their own");
+        assert_eq!(sends(&mut addresses, Kind::RESPONSE, 159).unwrap_err().law, "P16", "nobody has asked");
+    }
+
+    #[test]
+    fn an_own_address_of_another_scope_breaks_the_law() {
+        let mut addresses = Addresses::default();
+        let mut tell = |scope, new| {
+            let event = Event::OwnAddress { scope, old: None, new, confidence: Confidence::Agreed, observers: 2 };
+            addresses.told(Duration::ZERO, 0, Cause::Timer, &event)
+        };
+        assert!(tell(Scope::Private, at([10, 0, 0, 1])).is_ok());
+        assert_eq!(tell(Scope::Global, at([10, 0, 0, 1])).unwrap_err().law, "P13");
+    }
+}

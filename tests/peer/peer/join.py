@@ -1,0 +1,50 @@
+"""Joining by invite, the joiner's end (membership.md section 3)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .handshake import Attempt, Secrets, join_prologue
+from .invites import Token, invite_psk
+from .timers import INITIATION_RESEND, PENDING, jittered
+from .wire import ACCEPTED, InitiationPayload, ResponsePayload, node_id
+
+if TYPE_CHECKING:
+    from .node import Node
+
+REFUSALS = {1: "the invite has expired", 2: "the invite has been used", 3: "the cluster is full", 4: "barred"}
+
+
+class Joiner:
+    """Goes on until a member has sent a tagged datagram, or the inviter has refused."""
+
+    def __init__(self, node: Node, token: Token) -> None:
+        self._node, self.token = node, token
+        self.attempt: Attempt | None = None
+        self.inviter = node_id(token.inviter)
+        self._due = self._begin_again_at = node.now()
+        self._secrets = Secrets(1, token.invite, join_prologue(token.invite), invite_psk(token.secret))
+
+    def tick(self) -> None:
+        """Steps 2 and 7: to all addresses of the token, with a new ephemeral key every ATTEMPT."""
+        node, now = self._node, self._node.now()
+        if now < self._begin_again_at or now < self._due:
+            return
+        self._due = now + jittered(INITIATION_RESEND, 0.8, 1.2)
+        if self.attempt is None or self.attempt.expired(now):
+            payload = InitiationPayload(node.incarnation(self.inviter), node.name)
+            index, ephemeral = node.fresh_index(), node.random(32)
+            self.attempt = Attempt(node.identity, self.token.inviter, self._secrets, payload, index, ephemeral, now)
+        for address in self.token.addresses:
+            node.transmit(self.attempt.datagram(address, now), address)
+
+    def answered(self, payload: ResponsePayload) -> bool:
+        """The inviter's verdict. Whether this node is let in."""
+        self.attempt = None
+        if payload.verdict != ACCEPTED:
+            self._node.refused(REFUSALS[payload.verdict])
+            return False
+        if not self._node.accepted(payload.cluster_id, payload.cluster_key, self.token.inviter):
+            return False
+        self._begin_again_at = self._node.now() + PENDING
+        return True

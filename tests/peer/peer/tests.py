@@ -1,0 +1,1018 @@
+"""Tests: pure functions, then peers on real sockets of 127.0.0.0/8 against the program that DDDNS_PROGRAM names.
+
+DDDNS_PROGRAM=./dddns python -m unittest peer.tests
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import random
+import re
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import unittest
+from collections.abc import Callable
+
+from . import crypto, wire
+from .addresses import Observation, may_be_candidate, scope, vote
+from .decode import decode_stream
+from .handshake import Answer, Attempt, Identity, Secrets, join_prologue
+from .invites import Token, invite_psk
+from .link import GUEST, KEPT, LOST, SPARE, SUSPECT, UNKNOWN
+from .members import MemberList, Merged, first_record, rank
+from .node import Node
+from .owner import invite
+from .paths import Challenge, Current, Forgotten, Path, PathConflict, Published
+from .scale import are_neighbours
+from .session import LinkTime
+from .store import Cluster, State
+from .timers import Budget
+from .vectors import Deaf
+from .wire import (
+    MEMBER,
+    REMOVED,
+    Address,
+    Discard,
+    Entry,
+    Heartbeat,
+    HeartbeatAck,
+    InitiationPayload,
+    Locate,
+    Located,
+    Malformed,
+    Members,
+    MembersRequest,
+    Record,
+    Rendezvous,
+    ResponsePayload,
+    decode,
+    reencode,
+    verdict,
+)
+
+PROGRAM = os.environ.get("DDDNS_PROGRAM", "")
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+HERE, THERE = Address("192.0.2.1", 7733), Address("2001:db8::7", 1)
+
+
+def tagged(code: int, body: bytes, flags: int = 0, index: int = 1) -> bytes:
+    """A tagged datagram with any tag."""
+    return struct.pack(">BBBBIQ", 0xD1, code, 5, flags, index, 9) + body + bytes(16)
+
+
+def heartbeat(message: Heartbeat | HeartbeatAck) -> bytes:
+    """A heartbeat or acknowledgement with any tag."""
+    code = wire.TYPES[type(message)]
+    header = wire.tagged_header(code, 3, 77, 12)
+    return header + wire.encode_body(code, header, message) + bytes(16)
+
+
+class Formats(unittest.TestCase):
+    """formats.md."""
+
+    def test_verdicts(self) -> None:
+        initiation = struct.pack(">BBBBI", 0xD1, 1, 0, 0, 5) + bytes(208)
+        nowhere = wire.mask(tagged(0x10, b"")[:16], bytes(10) + b"\xff\xff" + bytes(4) + b"\0\1")
+        cases = {
+            "too-long": b"\xd1" * 1233,
+            "bad-magic": b"\xd2\x10" + bytes(50),
+            "unknown-type": b"\xd1\x30" + bytes(50),
+            "not-zero": tagged(0x14, b"", flags=1),
+            "bad-index": tagged(0x14, b"", index=0),
+            "unknown-mode": initiation[:2] + b"\x02" + initiation[3:],
+            "nothing-acknowledged": tagged(0x11, bytes(34)),
+            "bad-address": tagged(0x10, bytes(16) + nowhere),
+            "Initiation": initiation,
+            "Leave": tagged(0x14, b""),
+            "Conflict": tagged(0x15, b""),
+            "Locate": tagged(0x20, bytes(33)),
+            "Heartbeat": heartbeat(Heartbeat(0, bytes(8), None)),
+            "HeartbeatAck": heartbeat(HeartbeatAck(1, bytes(8), HERE)),
+        }
+        for name, data in cases.items():
+            self.assertEqual(verdict(data), name)
+        for data in (b"", b"\xd1", initiation + b"x", tagged(0x20, bytes(17)), tagged(0x24, bytes(18 + 120))):
+            self.assertEqual(verdict(data), "bad-length")
+        none = wire.mask(tagged(0x11, b"")[:16], bytes(18))
+        self.assertEqual(verdict(tagged(0x11, bytes(15) + b"\1" + none)), "nothing-acknowledged")
+        self.assertEqual(verdict(tagged(0x11, bytes(7) + b"\1" + bytes(8) + none)), "no-address")
+
+    def test_one_encoding(self) -> None:
+        for data in (heartbeat(Heartbeat(5, b"12345678", HERE)), heartbeat(HeartbeatAck(1, bytes(8), THERE))):
+            self.assertEqual(reencode(data), data)
+        record = first_record(bytes(range(32)), "a-1")
+        entry = Entry(b"a" * 16, 2, 5, HERE)
+        for message in (
+            Locate((b"a" * 16, b"b" * 16)),
+            Located((entry,)),
+            Located(()),
+            Rendezvous(b"a" * 16, (HERE, THERE)),
+            MembersRequest(b"z" * 16),
+            Members(True, (record,)),
+            Members(False, ()),
+        ):
+            code = wire.TYPES[type(message)]
+            self.assertEqual(wire.decode_body(code, bytes(16), wire.encode_body(code, bytes(16), message)), message)
+
+    def test_sealed_bodies_are_strict(self) -> None:
+        one, other = (first_record(bytes([i]) * 32, "a").encode() for i in (0, 1))
+        low, high = sorted((one, other), key=lambda raw: wire.node_id(raw[:32]))
+        member, place = bytes(16), HERE.pack()
+        for code, name, body in (
+            (0x20, "bad-count", b"\0" + member),
+            (0x20, "bad-length", b"\1" + member + member),
+            (0x20, "not-ascending", b"\2" + member + member),
+            (0x21, "bad-count", b"\x11"),
+            (0x21, "unknown-source", b"\1" + member + b"\3" + bytes(4) + place),
+            (0x21, "no-address", b"\1" + member + b"\1" + bytes(22)),
+            (0x22, "bad-count", member + b"\0" + place),
+            (0x22, "bad-address", member + b"\1" + place[:16] + bytes(2)),
+            (0x24, "bad-more", b"\1\0"),
+            (0x24, "bad-length", b"\0\2" + low),
+            (0x24, "not-ascending", b"\0\2" + high + low),
+            (0x24, "unknown-state", b"\0\1" + low[:52] + b"\3" + low[53:]),
+            (0x24, "bad-name", b"\0\1" + low[:58] + b"A" + low[59:]),
+        ):
+            with self.assertRaises(Malformed) as raised:
+                wire.decode_body(code, bytes(16), body)
+            self.assertEqual(raised.exception.name, name)
+
+    def test_mask_leaves_no_byte_of_an_address(self) -> None:
+        for _ in range(200):
+            header = os.urandom(16)
+            masked = wire.mask(header, HERE.pack())
+            self.assertEqual(wire.mask(header, masked), HERE.pack())
+            self.assertTrue(all(a != b for a, b in zip(masked, HERE.pack())))
+
+    def test_decode_mode_never_raises(self) -> None:
+        lot = random.Random(1)
+        samples = [lot.randbytes(lot.choice((0, 1, 16, 40, 66, 216))) for _ in range(500)]
+        samples += [b"\xd1" + bytes([lot.choice((1, 2, 3, 16, 17, 32, 36))]) + s[2:] for s in samples if len(s) > 2]
+        out = io.StringIO()
+        decode_stream(io.BytesIO(b"".join(struct.pack(">I", len(s)) + s for s in samples)), out)
+        self.assertEqual(out.getvalue().splitlines(), [verdict(s) for s in samples])
+
+    def test_invites(self) -> None:
+        token = Token.fresh(bytes(range(32)), 1 << 40, (HERE, THERE))
+        text = token.encode()
+        self.assertEqual(Token.decode(f"  {text.upper()}\n"), token)
+        for wrong in (
+            text[:-1],
+            text[:-1] + ("b" if text[-1] == "a" else "a"),
+            "dddns2" + text[6:],
+            text[:9] + "1" + text[10:],
+        ):
+            self.assertRaises(Malformed, Token.decode, wrong)
+
+
+class Cryptography(unittest.TestCase):
+    """cryptography.md."""
+
+    def test_totp_of_rfc_6238(self) -> None:
+        for seconds, code in ((59, "94287082"), (1111111109, "07081804"), (20000000000, "65353130")):
+            self.assertEqual(crypto.totp_code(b"12345678901234567890", seconds // 30, 8), code)
+
+    def test_steps(self) -> None:
+        for low, own, full in ((255, 256, 255), (0, 255, 256), (5, 5 + 256, 261), (127, 0, 127), (128, 256, 128)):
+            self.assertEqual(crypto.full_step(low, own), full)
+
+    def test_replay_window(self) -> None:
+        window = crypto.ReplayWindow()
+        for counter, accepted in (
+            (0, True), (0, False), (5, True), (3, True), (3, False), (1030, True), (6, False), (7, True), (7, False),
+            (1 << 63, False), ((1 << 63) - 1, True), (1031, False),
+        ):  # fmt: skip
+            self.assertEqual(window.accept(counter), accepted, counter)
+
+    def test_link_time_follows_by_30_s_at_most(self) -> None:
+        time = LinkTime(30_000 * 10 + 1_000, 0.0)
+        time.follow(11, 1.0)
+        self.assertEqual(time.read(1.0), 330_000)
+        time.follow(12, 1.0)
+        self.assertEqual(time.read(1.0), 330_000 + 2_000)
+        time.follow(13, 1.0)
+        self.assertEqual(time.read(1.0), 332_000)
+
+    def test_handshake_and_cookies(self) -> None:
+        alice, bob = Identity(), Identity()
+        secrets = Secrets(1, b"inviteid", join_prologue(b"inviteid"), invite_psk(bytes(32)))
+        payload_1 = InitiationPayload(b"12345678", "alice")
+        attempt = Attempt(alice, bob.public_key, secrets, payload_1, 7, os.urandom(32), 0.0)
+        initiation = decode(attempt.datagram(HERE, 0.0))
+        answer = Answer(bob, initiation, secrets.prologue, secrets.psk, os.urandom(32))
+        self.assertEqual((answer.public_key, answer.payload.name), (alice.public_key, "alice"))
+        payload = ResponsePayload(9, 0, HERE, 123_456_789, b"87654321", b"c" * 16, b"k" * 32)
+        raw, theirs = answer.respond(payload, 0.0)
+        broken = decode(raw[:100] + bytes([raw[100] ^ 1]) + raw[101:])
+        self.assertRaises(Discard, attempt.read_response, broken, 0.0)
+        read, ours = attempt.read_response(decode(raw), 0.0)
+        self.assertEqual(read, payload)
+        for one, other in ((ours, theirs), (theirs, ours)):
+            datagram, _ = one.make(Located(()), 1.0)
+            self.assertEqual(other.open(decode(datagram), 1.0).message, Located(()))
+            self.assertRaises(Discard, other.open, decode(datagram), 1.0)
+        elsewhere = Answer(bob, initiation, secrets.prologue, bytes(32), os.urandom(32)).respond(payload, 0.0)[0]
+        self.assertRaises(Discard, attempt.read_response, decode(elsewhere), 0.0)
+        self.assertRaises(Discard, Answer, bob, initiation, b"another prologue", secrets.psk, os.urandom(32))
+        sealed = crypto.seal_cookie(bob.public_key, initiation.mac1, b"c" * 16, b"r" * 16)
+        attempt.read_cookie(wire.CookieReply(7, b"r" * 16, sealed), 2.0)
+        again = attempt.datagram(HERE, 2.0)
+        self.assertEqual(again[200:], crypto.mac2(b"c" * 16, again[:200]))
+
+    def test_a_dh_result_of_zeros_ends_a_handshake(self) -> None:
+        bob = Identity()
+        secrets = Secrets(0, bytes(8), b"p", bytes(32))
+        attempt = Attempt(Identity(), bob.public_key, secrets, InitiationPayload(bytes(8), ""), 1, os.urandom(32), 0.0)
+        data = attempt.datagram(HERE, 0.0)
+        zeros = decode(data[:16] + bytes(32) + data[48:])
+        self.assertRaises(Discard, Answer, bob, zeros, b"p", bytes(32), os.urandom(32))
+        self.assertRaises(Discard, attempt.read_response, wire.Response(1, bytes(135), bytes(16)), 0.0)
+
+
+class Decisions(unittest.TestCase):
+    """addresses.md, membership.md, scale.md."""
+
+    @staticmethod
+    def _observe(*pairs: tuple[str, str, int]) -> list[Observation]:
+        return [Observation(Address(o, 1), Address(r, p), i) for i, (o, r, p) in enumerate(pairs)]
+
+    def test_vote(self) -> None:
+        own, before = ("global", 4), Address("9.9.9.9", 9)
+        self.assertEqual(vote([], own, before), (before, "stale", None, 0, 0))
+        one = self._observe(("1.1.1.1", "5.5.5.5", 5))
+        self.assertEqual(vote(one, own, before)[:2], (Address("5.5.5.5", 5), "single-observer"))
+        split = self._observe(("1.1.1.1", "5.5.5.5", 5), ("1.1.1.2", "6.6.6.6", 5))
+        self.assertEqual(vote(split, own, before)[:2], (before, "disputed"))
+        agreed = self._observe(("1.1.1.1", "5.5.5.5", 8), ("1.1.1.2", "5.5.5.5", 7))
+        self.assertEqual(vote(agreed, own, before)[:3], (Address("5.5.5.5", 7), "agreed", "endpoint-dependent"))
+        self.assertEqual(vote(agreed, own, Address("5.5.5.5", 8)).address, Address("5.5.5.5", 8))
+        inside = self._observe(("10.0.0.1", "5.5.5.5", 5))
+        self.assertEqual(vote(inside, own, before).confidence, "stale")
+        same_group = self._observe(("1.1.1.1", "5.5.5.5", 5), ("1.1.1.1", "6.6.6.6", 6))
+        self.assertEqual(vote(same_group, own, before).address, Address("6.6.6.6", 6))
+
+    def test_scopes_and_candidates(self) -> None:
+        for ip, name in (
+            ("127.1.2.3", "loopback"),
+            ("fe80::1", "link-local"),
+            ("fd00::1", "private"),
+            ("100.64.0.1", "cgnat"),
+        ):
+            self.assertEqual(scope(Address(ip, 1)), name)
+        for ip in ("224.0.0.1", "255.255.255.255", "0.1.2.3", "127.0.0.1", "ff02::1"):
+            self.assertFalse(may_be_candidate(Address(ip, 1), HERE))
+        self.assertTrue(may_be_candidate(Address("127.0.0.1", 1), Address("127.0.0.2", 1)))
+
+    def _path(self) -> Path:
+        path = Path(lambda n, left=[b"new-----", b"old-----"] * 9: left.pop(0))
+        self.assertEqual(path.proved(HERE, None, 0.0), [Current(HERE), Published(HERE)])
+        return path
+
+    def test_path_moves(self) -> None:
+        path = self._path()
+        challenges = [Challenge(HERE, b"old-----"), Challenge(THERE, b"new-----")]
+        self.assertEqual(path.datagram(THERE, 66, 0.1, 10.0), challenges)
+        self.assertFalse(path.spend(THERE, 66))
+        self.assertEqual(path.response(b"new-----", 10.05), [Current(THERE)])
+        self.assertEqual(path.tick(10.2), [Challenge(HERE, b"old-----")])
+        self.assertEqual(path.tick(10.31), [Published(THERE)])
+
+    def test_old_path_wins(self) -> None:
+        path = self._path()
+        path.datagram(THERE, 66, 0.1, 10.0)
+        path.response(b"new-----", 10.05)
+        self.assertEqual(path.datagram(HERE, 40, 0.1, 10.1), [PathConflict(HERE, THERE)])
+        self.assertEqual((path.current, path.datagram(THERE, 66, 0.1, 15.0)), (HERE, []))
+        self.assertTrue(path.datagram(THERE, 66, 0.1, 21.0))
+
+    def test_silent_address_is_forgotten(self) -> None:
+        path = self._path()
+        path.datagram(THERE, 66, None, 10.0)
+        self.assertEqual((path.tick(13.1), path.trial, path.current), ([Forgotten(THERE)], None, HERE))
+
+    def test_merging_lists(self) -> None:
+        lot = random.Random(2)
+        keys = [bytes([i]) * 32 for i in range(4)]
+        records = [
+            Record(
+                lot.choice(keys),
+                lot.randbytes(16),
+                lot.randrange(3),
+                lot.choice((MEMBER, REMOVED)),
+                lot.randrange(2),
+                name,
+            )
+            for name in "abcabcabcabc"
+        ]
+        lists = []
+        for _ in range(6):
+            lot.shuffle(records)
+            lists.append(MemberList(bytes(16)))
+            for record in records + records:
+                lists[-1].merge(record, lambda: True)
+        self.assertEqual(len({members.digest() for members in lists}), 1)
+        self.assertTrue(all(rank(lists[0][r.id]) >= rank(r) for r in records))
+
+    def test_bounds_of_lists(self) -> None:
+        members = MemberList(bytes(16), members_max=2)
+        made = [Record(bytes([i]) * 32, bytes(16), i, MEMBER, 0, "x") for i in range(4)]
+        results = [members.merge(record, lambda: True) for record in (made[3], made[2], made[1])]
+        self.assertEqual((results, {r.admission for r in members}), ([Merged.NEWS] * 3, {1, 2}))
+        self.assertIs(members.merge(made[3], lambda: True), Merged.KNOWN)
+        self.assertIs(members.merge(made[0], lambda: False), Merged.PUT_OFF)
+        self.assertEqual(members.next_admission(made[0].id), 3)
+
+    def test_pages(self) -> None:
+        members = MemberList(bytes(16))
+        for i in range(20):
+            members.put(Record(bytes([i]) * 32, bytes(16), i, MEMBER, 0, "x"))
+        after, seen, more = bytes(16), [], True
+        while more:
+            page = members.page(after)
+            seen, more, after = seen + list(page.records), page.more, page.records[-1].id
+        self.assertEqual(seen, list(members))
+
+    def test_neighbours(self) -> None:
+        ids = [wire.node_id(bytes([i, j]) * 16) for i in range(20) for j in range(10)]
+        degree = sum(are_neighbours(ids[0], other, len(ids)) for other in ids[1:])
+        self.assertTrue(8 <= degree <= 48, degree)
+        self.assertTrue(are_neighbours(ids[0], ids[1], 128))
+
+
+class Rules(unittest.TestCase):
+    """state-machine.md section 4, scale.md: on a clock that the test sets."""
+
+    def setUp(self) -> None:
+        self.time, self.asked, self.called = 100.0, [], []
+        me, others = Identity(), [Identity() for _ in range(300)]
+        records = [first_record(i.public_key, "x") for i in (me, *others)]
+        Deaf.now = lambda _node: self.time  # type: ignore[method-assign]
+        self.node = Deaf(State(me.private_key, "x", Cluster(bytes(16), bytes(32)), records=records))
+        self.ids = [other.id for other in others]
+        self.node.finder.ask_others = lambda wanted: self.asked.append(self.time)
+        self.node.initiate = lambda link, address, interval: self.called.append((round(self.time, 3), address))
+
+    def tearDown(self) -> None:
+        del Deaf.now
+
+    def test_a_suspect_peer_is_asked_about_again(self) -> None:
+        link = self.node.make_link(self.ids[0], KEPT)
+        link.state, link.heard = SUSPECT, self.time
+        self.node.liveness._ask_about(link)
+        while link.state == SUSPECT:
+            self.time += 0.01
+            self.node.liveness.tick_link(link)
+        gaps = [b - a for a, b in zip(self.asked, self.asked[1:])]
+        for gap, pause in zip(gaps[:-1], (1, 2, 4, 8, 8)):
+            self.assertTrue(0.8 * pause <= gap <= pause + 0.02, gaps)
+        self.assertGreaterEqual(len(gaps), 5)
+        self.assertAlmostEqual(self.time, 130.0, delta=0.1)
+
+    def test_rounds_become_rarer(self) -> None:
+        link = self.node.make_link(self.ids[0], KEPT)
+        for state, start in ((UNKNOWN, [1, 2, 4, 8]), (LOST, [10] * 4)):
+            for r, pause in enumerate(start + [10, 10, 10, 20, 40, 80, 120, 120], start=1):
+                link.state, link.rounds = state, r
+                self.assertTrue(0.8 * pause <= self.node.finder._pause(link) <= pause, (state, r))
+
+    def test_as_many_guests_as_members_call(self) -> None:
+        for member in self.ids:
+            self.node.make_link(member, GUEST)
+        self.assertEqual(len(self.node.links), 300)
+
+    def test_members_heard_lately_are_called_by_lot(self) -> None:
+        for age, member in zip((5, 50, 500, 700, 800), self.ids):
+            self.node.gossip.hear(member, HERE, self.time - age)
+        orders = {tuple(self.node.search._order(self.ids[:6], self.time)[::-1]) for _ in range(60)}
+        self.assertEqual({order[3:] for order in orders}, {tuple(self.ids[3:6])})
+        self.assertEqual(len(orders), 6)
+
+    def test_who_demands_a_cookie_is_called_longer(self) -> None:
+        link = self.node.make_link(self.ids[0], SPARE)
+        self.node.links = {link.id: link}
+        self.node.finder.sent_cookie(link, HERE)
+        while link.id in self.node.links:
+            self.time = round(self.time + 0.05, 3)
+            self.node.finder._probe_due(link)
+            self.node._end_role(link)
+        gone = [round(at - 100, 3) for at, _ in self.called]
+        self.assertEqual(gone[:5], [0.5, 1.0, 2.0, 2.5, 3.0])
+        self.assertEqual((len(gone), self.time), (14, 110.0))
+
+
+# --- processes ----------------------------------------------------------------------------------------------------
+
+
+def until(condition: Callable[[], object], seconds: float = 20.0) -> bool:
+    """Polls until the condition holds; what is not there yet counts as false."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        try:
+            if condition():
+                return True
+        except (LookupError, TypeError, ValueError):
+            pass
+        time.sleep(0.05)
+    return False
+
+
+class PeerProcess:
+    """A peer of this package in a process of its own."""
+
+    def __init__(self, folder: str, name: str, address: str) -> None:
+        self.name, self.address, self.lines = name, address, []
+        self.file = os.path.join(folder, name + ".json")
+        self.process: subprocess.Popen | None = None
+
+    def command(self, *arguments: str) -> None:
+        subprocess.run([sys.executable, "-m", "peer", *arguments], cwd=ROOT, check=True)
+
+    def create(self) -> None:
+        self.command("create", self.file, "--name", self.name)
+
+    def join(self, token: str) -> None:
+        self.command("join", self.file, "--name", self.name, token)
+
+    def start(self, heartbeat: float = 1.0) -> None:
+        arguments = ["run", self.file, "--listen", self.address, "--heartbeat", str(heartbeat)]
+        self.lines = []
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "peer", *arguments],
+            cwd=ROOT,
+            text=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        threading.Thread(target=self._read, args=(self.process, self.lines), daemon=True).start()
+
+    @staticmethod
+    def _read(process: subprocess.Popen, lines: list) -> None:
+        for line in process.stdout:
+            lines.append(json.loads(line))
+        process.stdout.close()
+
+    def do(self, line: str) -> None:
+        self.process.stdin.write(line + "\n")
+        self.process.stdin.flush()
+
+    def ask(self, line: str, key: str) -> object:
+        """The answer to a command: the first new line with this key."""
+        before = len(self.lines)
+        self.do(line)
+        found: list = []
+        if not until(lambda: found.extend(l[key] for l in self.lines[before:] if key in l) or found, 15.0):
+            raise AssertionError(f"{self.name} does not answer {line!r}: {self.lines[before:]}")
+        return found[0]
+
+    def status(self) -> dict:
+        return self.ask("status", "status")
+
+    def link(self, name: str) -> dict:
+        return {p["name"]: p for p in self.status()["peers"]}[name]
+
+    def sees(self, other: PeerProcess | Program, state: str = "up") -> bool:
+        """Whether it has the other in this state, if up at its true address."""
+        link = self.link(other.name)
+        return link["state"] == state and (state != "up" or link["address"] == other.address)
+
+    def is_at(self, confidence: str | None = None) -> bool:
+        """Whether it knows its own address."""
+        own = self.status()["own"]
+        return any(o["address"] == self.address and confidence in (None, o["confidence"]) for o in own)
+
+    def names(self) -> list[str]:
+        """Of the members that are not removed."""
+        return sorted(m["name"] for m in self.status()["members"] if m["state"] == MEMBER)
+
+    def heard(self, kind: str) -> list[dict]:
+        return [line for line in self.lines if line.get("event") == kind]
+
+    def invite(self) -> str:
+        return self.ask("invite " + self.address, "invite")
+
+    def move(self, address: str) -> None:
+        self.address = address
+        self.ask("rebind " + address, "rebound")
+
+    def ended(self) -> int:
+        """Waits until it has ended by itself."""
+        return self.process.wait(20)
+
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
+        """Ends this very process, by its pid."""
+        if self.process is None:
+            return 0
+        if self.process.poll() is None:
+            self.process.send_signal(how)
+        code = self.process.wait(20)
+        self.process.stdin.close()
+        self.process = None
+        return code
+
+
+class Program:
+    """The program under test, in a process of its own."""
+
+    def __init__(self, folder: str, name: str, address: str) -> None:
+        self.name, self.address = name, address
+        self.folder = os.path.join(folder, name)
+        self.process: subprocess.Popen | None = None
+
+    def cli(self, *arguments: str) -> str:
+        command = [os.path.abspath(PROGRAM), "--state-dir", self.folder, *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=20)
+        if done.returncode != 0:
+            raise ValueError(f"{arguments}: {done.stderr}")
+        return done.stdout
+
+    def init(self) -> None:
+        self.cli("init", "--name", self.name, "--listen", self.address)
+        self._configure()
+
+    def join(self, token: str) -> None:
+        self.cli("join", "--name", self.name, "--listen", self.address, token)
+        self._configure()
+
+    def _configure(self) -> None:
+        """Writes the address and a short HEARTBEAT into its configuration."""
+        path = os.path.join(self.folder, "dddns.toml")
+        with open(path, encoding="utf-8") as file:
+            text = re.sub(r"(?m)^(listen|heartbeat) *=.*\n", "", file.read())
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(f'listen = ["{self.address}"]\nheartbeat = "1s"\n' + text)
+
+    def start(self) -> None:
+        command = [os.path.abspath(PROGRAM), "--state-dir", self.folder, "run"]
+        log = subprocess.DEVNULL
+        self.process = subprocess.Popen(command, stdin=log, stdout=log, stderr=log)
+        if not until(lambda: self.status()["node"], 20):
+            raise AssertionError(f"{self.name} does not start")
+
+    def status(self) -> dict:
+        return json.loads(self.cli("status", "--json"))
+
+    def link(self, name: str) -> dict:
+        return {p["name"]: p for p in self.status()["peers"]}[name]
+
+    def sees(self, other: PeerProcess | Program, state: str = "up") -> bool:
+        """Whether it has the other in this state, if up at its true address."""
+        link = self.link(other.name)
+        return link["state"] == state and (state != "up" or link["addr"] == other.address)
+
+    def is_at(self) -> bool:
+        """Whether it knows its own address."""
+        return any(a["addr"] == self.address for a in self.status()["node"]["addresses"])
+
+    def names(self) -> list[str]:
+        """Of the members that are not removed."""
+        status = self.status()
+        return sorted([p["name"] for p in status["peers"]] + [status["node"]["name"]])
+
+    def invite(self) -> str:
+        return self.cli("invite", "--address", self.address).strip().split()[-1]
+
+    def move(self, address: str) -> None:
+        """Only by a restart."""
+        self.stop()
+        self.address = address
+        self._configure()
+        self.start()
+
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
+        """Ends this very process, by its pid."""
+        if self.process is None:
+            return 0
+        self.process.send_signal(how)
+        code, self.process = self.process.wait(20), None
+        return code
+
+
+class OnLoopback(unittest.TestCase):
+    """Gives each test class a folder and addresses of its own, and ends what it started."""
+
+    folder: str
+    processes: list
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        cls.folder = tempfile.mkdtemp(prefix="dddns-peer-")
+        cls.processes = []
+        cls._host = 0
+        cls._net = f"127.{random.randrange(64, 250)}.{random.randrange(250)}."
+
+    @classmethod
+    def tearDownClass(cls) -> None:
+        for process in cls.processes:
+            process.stop(signal.SIGTERM)
+        shutil.rmtree(cls.folder)
+
+    @classmethod
+    def fresh_address(cls) -> str:
+        cls._host += 1
+        return f"{cls._net}{cls._host}:7733"
+
+    @classmethod
+    def peer(cls, name: str) -> PeerProcess:
+        made = PeerProcess(cls.folder, name, cls.fresh_address())
+        cls.processes.append(made)
+        return made
+
+    @classmethod
+    def program(cls, name: str) -> Program:
+        made = Program(cls.folder, name, cls.fresh_address())
+        cls.processes.append(made)
+        return made
+
+    def eventually(self, condition: Callable[[], object], seconds: float = 20.0) -> None:
+        self.assertTrue(until(condition, seconds))
+
+
+class AmongPeers(OnLoopback):
+    """Peers of this package among themselves."""
+
+    def test_handshakes_that_cross(self) -> None:
+        one, two = Identity(), Identity()
+        cluster = Cluster(bytes(16), bytes(32))
+        records = [first_record(one.public_key, "one"), first_record(two.public_key, "two")]
+        places = [Address.parse(self.fresh_address()) for _ in range(2)]
+        nodes = [
+            Node(State(me.private_key, name, cluster, records=records, addresses={other.id: [place]}), own)
+            for me, other, name, own, place in ((one, two, "one", *places), (two, one, "two", *places[::-1]))
+        ]
+
+        def pump() -> bool:
+            for node in nodes:
+                node.receive_all(0.01)
+                node.tick()
+            return all(node.up_links() for node in nodes)
+
+        self.eventually(pump)
+        links = [node.up_links()[0] for node in nodes]
+        before = [node.counters["sessions"] for node in nodes]
+        for node, link in zip(nodes, links):
+            node.initiate(link, link.path.current, 0.0)
+        self.eventually(lambda: pump() and [node.counters["sessions"] - n for node, n in zip(nodes, before)] == [2, 2])
+        first, second = (link.session for link in links)
+        self.assertEqual((first.local, first.remote), (second.remote, second.local))
+        self.assertEqual(first.initiator, one.id < two.id)
+        for node in nodes:
+            node.stop()
+
+    def test_cluster_of_three(self) -> None:
+        one, two, three = (self.peer(name) for name in ("one", "two", "three"))
+        one.create()
+        one.start()
+        for joiner in (two, three):
+            joiner.join(one.invite())
+            joiner.start()
+        pairs = [(a, b) for a in (one, two, three) for b in (one, two, three) if a is not b]
+        self.eventually(lambda: all(a.sees(b) for a, b in pairs))
+        self.eventually(lambda: all(node.is_at("agreed") for node in (one, two, three)))
+
+        three.move(self.fresh_address())
+        self.eventually(lambda: one.sees(three) and two.sees(three) and three.is_at("agreed"))
+
+        one.move(self.fresh_address())
+        two.move(self.fresh_address())
+        self.eventually(lambda: all(a.sees(b) for a, b in pairs), 30)
+
+        one.do("rekey two")
+        two.do("rekey one")
+        self.eventually(lambda: one.status()["counters"]["sessions"] > 2)
+        self.eventually(lambda: one.link("two")["initiator"] != two.link("one")["initiator"])
+        self.assertFalse(one.link("two")["state"] != "up" or one.heard("conflict"))
+
+        copy = self.peer("copy")
+        shutil.copy(three.file, copy.file)
+        copy.start()
+        self.eventually(lambda: copy.heard("conflict"))
+        self.assertTrue(one.link("three")["state"] == "conflict" or two.link("three")["state"] == "conflict")
+        self.assertEqual(one.link("three")["address"], three.address)
+        copy.stop(signal.SIGKILL)
+
+        two.stop(signal.SIGKILL)
+        two.start()
+        self.eventually(lambda: one.sees(two) and two.sees(one))
+        two.do("leave")
+        self.eventually(lambda: one.names() == ["one", "three"] == three.names())
+        self.assertEqual(two.ended(), 0)
+        one.ask("forget three", "forgotten")
+        self.eventually(lambda: three.status()["removed_by"] == "one" and one.names() == ["one"])
+
+
+@unittest.skipUnless(PROGRAM, "DDDNS_PROGRAM does not name the program")
+class WithTheProgram(OnLoopback):
+    """Peers of this package and the program in one cluster."""
+
+    def test_joining_moving_locating_leaving(self) -> None:
+        alpha, peer, third, mover = self.program("alpha"), self.peer("peer"), self.program("third"), self.peer("mover")
+        alpha.init()
+        alpha.start()
+        peer.join(alpha.invite())
+        peer.start()
+        self.eventually(lambda: alpha.sees(peer) and peer.sees(alpha))
+        self.eventually(lambda: alpha.is_at() and peer.is_at())
+
+        with self.subTest("the link lasts over several heartbeats"):
+            before = peer.status()["counters"]
+            self.eventually(
+                lambda: peer.status()["counters"]["received HeartbeatAck"] > before["received HeartbeatAck"] + 3
+            )
+            self.assertEqual(peer.status()["counters"]["sessions"], before["sessions"])
+            self.assertFalse(peer.heard("suspect"))
+
+        with self.subTest("the peer makes a new session"):
+            peer.ask("rekey alpha", "rekeying")
+            self.eventually(lambda: peer.status()["counters"]["sessions"] == before["sessions"] + 1)
+            self.assertTrue(peer.sees(alpha) and alpha.sees(peer))
+
+        with self.subTest("the peer moves"):
+            peer.move(self.fresh_address())
+            self.eventually(lambda: alpha.sees(peer) and peer.is_at())
+
+        with self.subTest("the program moves"):
+            alpha.move(self.fresh_address())
+            self.eventually(lambda: peer.sees(alpha) and alpha.sees(peer))
+
+        with self.subTest("others join through the peer"):
+            third.join(peer.invite())
+            third.start()
+            mover.join(peer.invite())
+            mover.start()
+            nodes = (alpha, peer, third, mover)
+            pairs = [(a, b) for a in nodes for b in nodes if a is not b]
+            self.eventually(lambda: all(a.sees(b) for a, b in pairs), 30)
+            self.eventually(lambda: all(node.is_at() for node in nodes))
+
+        with self.subTest("the peer locates"):
+            peer.ask("locate mover", "locate")
+            self.eventually(lambda: any(e["address"] == mover.address for e in peer.heard("located")))
+
+        with self.subTest("the program locates"):
+            third.stop()
+            alpha.stop(signal.SIGKILL)
+            self.eventually(lambda: peer.sees(third, "left"))
+            mover.move(self.fresh_address())
+            self.eventually(lambda: peer.sees(mover))
+            before = peer.status()["counters"].get("received Locate", 0)
+            alpha.start()
+            self.eventually(lambda: alpha.sees(mover) and alpha.sees(peer) and peer.sees(alpha))
+            self.assertGreater(peer.status()["counters"]["received Locate"], before)
+
+        with self.subTest("the peer restarts"):
+            peer.stop(signal.SIGKILL)
+            peer.start()
+            self.eventually(lambda: peer.sees(alpha) and alpha.sees(peer) and peer.sees(mover))
+
+        with self.subTest("the peer leaves and comes back"):
+            self.assertEqual(peer.stop(), 0)
+            self.eventually(lambda: alpha.sees(peer, "left"))
+            peer.start()
+            self.eventually(lambda: alpha.sees(peer))
+
+        with self.subTest("removals, by the peer and by the program"):
+            peer.ask("forget third", "forgotten")
+            self.eventually(lambda: "third" not in alpha.names())
+            alpha.cli("forget", "mover")
+            self.eventually(lambda: mover.status()["removed_by"] == "alpha" and "mover" not in peer.names())
+
+        with self.subTest("nothing was malformed"):
+            refused = (
+                "bad-tag",
+                "bad-seal",
+                "bad-length",
+                "bad-address",
+                "not-ascending",
+                "handshake",
+                "mac1",
+                "replay",
+            )
+            self.assertFalse({k: v for k, v in alpha.status()["counters"].items() if k in refused and v})
+            self.assertFalse(
+                {k: v for k, v in peer.status()["counters"].items() if k.removeprefix("discarded ") in refused}
+            )
+
+        with self.subTest("a removed node comes back by an invite"):
+            mover.stop()
+            mover.join(alpha.invite())
+            mover.start()
+            self.eventually(lambda: alpha.sees(mover) and peer.sees(mover) and mover.sees(peer))
+
+        with self.subTest("a node that is removed while it is away hears of it"):
+            mover.stop()
+            self.eventually(lambda: alpha.sees(mover, "left"))
+            peer.ask("forget mover", "forgotten")
+            self.eventually(lambda: "mover" not in alpha.names())
+            mover.start()
+            self.eventually(lambda: mover.status()["removed_by"] == "peer")
+            mover.stop()
+            mover.join(peer.invite())
+            mover.start()
+            self.eventually(lambda: alpha.sees(mover) and peer.sees(mover) and mover.sees(alpha))
+
+        with self.subTest("leaving the cluster, the peer and the program"):
+            peer.do("leave")
+            self.eventually(lambda: "peer" not in alpha.names() + mover.names())
+            self.assertEqual(peer.ended(), 0)
+            alpha.cli("leave")
+            self.eventually(lambda: mover.names() == ["mover"])
+
+    def test_handshakes_that_cross(self) -> None:
+        """STATE-5: this end is silent until the program calls anew, and then calls before it answers."""
+        beta, place = self.program("beta-3"), Address.parse(self.fresh_address())
+        beta.init()
+        beta.start()
+        node = Node(State(os.urandom(32), "one", token=beta.invite()), place, 1.0)
+
+        def pump() -> bool:
+            node.receive_all(0.01)
+            node.tick()
+            return bool(node.up_links()) and not node.lists.is_reading() and len(node.members) == 2
+
+        self.eventually(pump)
+        link, before, held = node.up_links()[0], node.counters["sessions"], []
+
+        def called() -> bool:
+            with contextlib.suppress(OSError):
+                held.append(node._socket.recvfrom(2048))
+            return any(verdict(data) == "Initiation" for data, _ in held)
+
+        self.eventually(called)
+        node.initiate(link, link.path.current, 0.0)
+        for data, (ip, port) in held:
+            node.receive(data, Address(ip, port))
+        self.eventually(lambda: pump() and node.counters["sessions"] == before + 2)
+        self.eventually(lambda: pump() and link.session.seen > 3)
+        self.assertEqual(link.session.initiator, node.identity.id < link.id)
+        node.stop()
+
+    def test_the_program_under_load(self) -> None:
+        """Cookies, with this package as the responder: in one process, so that its budget can be spent."""
+        beta = self.program("beta-1")
+        me, place = Identity(), Address.parse(self.fresh_address())
+        state = State(
+            me.private_key, "one", Cluster(bytes(16), bytes(32)), records=[first_record(me.public_key, "one")]
+        )
+        node = Node(state, place)
+        node.budgets.handshakes_open = Budget(0, 1e9, node.now())
+        joining = threading.Thread(target=beta.join, args=(invite(node, [place]),))
+        joining.start()
+
+        def pump() -> bool:
+            node.receive_all(0.01)
+            node.tick()
+            return not joining.is_alive() and node.members.find("beta-1") is not None
+
+        self.eventually(pump)
+        joining.join()
+        self.assertEqual(node.counters["discarded cookie-demanded"], 1)
+        node.stop()
+
+    def test_lists_of_several_pages(self) -> None:
+        peer, beta = self.peer("peer"), self.program("beta")
+        peer.create()
+        state = State.read(peer.file)
+        by = state.records[0].id
+        state.records += [Record(os.urandom(32), by, i + 1, MEMBER, 0, f"ghost-{i:02}") for i in range(25)]
+        state.write(peer.file)
+        peer.start()
+        beta.join(peer.invite())
+        beta.start()
+        self.eventually(lambda: len(beta.names()) == 27 and beta.names() == peer.names())
+        gamma = self.peer("gamma")
+        gamma.join(beta.invite())
+        gamma.start()
+        self.eventually(lambda: gamma.names() == beta.names() == peer.names(), 30)
+
+    def test_beyond_a_full_mesh(self) -> None:
+        peer, beta = self.peer("peer-2"), self.program("beta-2")
+        peer.create()
+        state = State.read(peer.file)
+        by = state.records[0].id
+        state.records += [Record(os.urandom(32), by, i + 1, MEMBER, 0, f"ghost-{i:03}") for i in range(150)]
+        state.write(peer.file)
+        peer.start()
+        beta.join(peer.invite())
+        beta.start()
+        self.eventually(lambda: len(beta.names()) == 152 and beta.names() == peer.names())
+        other = crypto.from_base32(beta.status()["node"]["id"])
+        kept = are_neighbours(by, other, 152)
+        self.eventually(lambda: (peer.link("beta-2")["role"] == "kept") == kept and peer.sees(beta))
+        beta.move(self.fresh_address())
+        self.eventually(lambda: peer.ask("locate beta-2", "locate") and peer.sees(beta))
+
+    def test_two_machines_with_one_identity(self) -> None:
+        alpha, peer = self.program("alpha-1"), self.peer("peer-1")
+        alpha.init()
+        alpha.start()
+        peer.join(alpha.invite())
+        peer.start()
+        self.eventually(lambda: alpha.sees(peer) and peer.sees(alpha) and peer.names() == alpha.names())
+
+        copy = self.peer("copy-of-peer")
+        shutil.copy(peer.file, copy.file)
+        copy.start()
+        self.eventually(lambda: copy.heard("conflict"))
+        self.eventually(lambda: alpha.link("peer-1")["state"] == "conflict")
+        self.assertEqual(alpha.link("peer-1")["addr"], peer.address)
+        copy.stop()
+
+        twin = self.program("copy-of-alpha")
+        shutil.copytree(alpha.folder, twin.folder, ignore=lambda _, names: [n for n in names if not self._is_file(n)])
+        twin._configure()
+        twin.start()
+        self.eventually(lambda: peer.link("alpha-1")["state"] == "conflict")
+        self.assertEqual(peer.link("alpha-1")["address"], alpha.address)
+        self.eventually(lambda: twin.link("peer-1")["state"] == "conflict")
+        alpha.stop(signal.SIGKILL)
+        self.eventually(lambda: peer.link("alpha-1")["state"] == "lost")
+        twin.stop(signal.SIGKILL)
+        twin.start()
+        self.eventually(lambda: peer.link("alpha-1")["address"] == twin.address)
+
+    @staticmethod
+    def _is_file(name: str) -> bool:
+        return not name.endswith((".sock", ".lock"))
+
+    def test_verdicts_of_both_decoders(self) -> None:
+        lot = random.Random(7)
+        right = [
+            heartbeat(Heartbeat(1, bytes(8), HERE)),
+            heartbeat(HeartbeatAck(1, bytes(8), THERE)),
+            tagged(0x24, bytes(139)),
+        ]
+        right += [struct.pack(">BBBBI", 0xD1, kind, 0, 0, 5) + bytes(n) for kind, n in ((1, 208), (2, 151), (3, 48))]
+        for _ in range(60):
+            data = bytearray(lot.choice(right)[: lot.choice((2, 16, 1000, 1000, 1000))])
+            for at in lot.sample(range(len(data)), lot.randrange(2)):
+                data[min(at, lot.choice((4, 60)))] = lot.choice((0, 1, 16))
+            command = [os.path.abspath(PROGRAM), "--color", "never", "decode", data.hex()]
+            said = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+            self.assertEqual(
+                re.findall(r"(?:malformed|well-formed): ([\w-]+)", said)[-1:], [verdict(bytes(data))], data.hex()
+            )
+
+
+@unittest.skipUnless(PROGRAM, "DDDNS_PROGRAM does not name the program")
+class WithTheProgramAsTester(OnLoopback):
+    """`dddns conformance` against a peer of this package; it runs beside the other tests, since it takes a while."""
+
+    def test_conformance(self) -> None:
+        code, report = CONFORMANCE.result()
+        failed = [r for r in report["requirements"] if r["verdict"] == "fail"]
+        self.assertEqual((code, report["failed"], failed), (0, 0, []))
+        self.assertGreater(report["passed"], 50)
+
+
+class ConformanceRun:
+    """A peer of a cluster made for it, and the tester."""
+
+    def __init__(self) -> None:
+        self.folder = tempfile.mkdtemp(prefix="dddns-peer-")
+        self.target = PeerProcess(self.folder, "target", f"127.{random.randrange(64, 250)}.251.1:7733")
+        self.target.create()
+        self.target.start(heartbeat=10.0)
+        command = [os.path.abspath(PROGRAM), "-q", "conformance", "--json", self.target.invite()]
+        self.tester = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+    def result(self) -> tuple[int, dict]:
+        """The exit code and the report, once it is there."""
+        report = self.tester.communicate(timeout=180)[0]
+        return self.tester.returncode, json.loads(report)
+
+    def end(self) -> None:
+        """Ends these very processes."""
+        if self.tester.poll() is None:
+            self.tester.terminate()
+            self.tester.communicate()
+        self.target.stop()
+        shutil.rmtree(self.folder)
+
+
+CONFORMANCE: ConformanceRun
+
+
+def setUpModule() -> None:
+    """Begins what takes longest."""
+    global CONFORMANCE
+    if PROGRAM:
+        CONFORMANCE = ConformanceRun()
+
+
+def tearDownModule() -> None:
+    """Ends it."""
+    if PROGRAM:
+        CONFORMANCE.end()
+
+
+if __name__ == "__main__":
+    unittest.main()
