@@ -1,7 +1,7 @@
 //! Any bytes: two decoders that were written apart, this one and the Python peer's, give the same verdict by name.
 //!
-//! Skipped, and said to be, unless `DDDNS_PYTHON` names an interpreter that has what `tests/peer/requirements.txt` asks
-//! for. Some thousand inputs a second: for long runs.
+//! Skipped, and said to be, unless `DDDNS_PYTHON` names an interpreter that has what `tests/peer/peer/requirements.txt`
+//! asks for. Some thousand inputs a second: for long runs.
 
 #![no_main]
 
@@ -56,13 +56,13 @@ impl Peer {
             eprintln!("differential: skipped: DDDNS_PYTHON names no Python");
             return None;
         };
-        let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests");
-        if !tests.join("peer/__main__.py").exists() {
-            eprintln!("differential: skipped: there is no peer in {}", tests.display());
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/peer");
+        if !folder.join("peer/__main__.py").exists() {
+            eprintln!("differential: skipped: there is no peer in {}", folder.display());
             return None;
         }
         let mut command = Command::new(python);
-        command.args(["-m", "peer", "decode"]).current_dir(tests);
+        command.args(["-m", "peer", "decode"]).current_dir(folder);
         let mut process =
             command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("DDDNS_PYTHON can be started");
         let datagrams = process.stdin.take().expect("a pipe");
