@@ -6,5 +6,6 @@ mod fault;
 mod faulty;
 mod imperfect;
 mod program;
+mod python;
 mod run;
 mod trial;

@@ -1,4 +1,4 @@
-//! The independent peer in `peer/`, a Python package that was written from `spec/` alone: it passes its own tests against
+//! The independent peer in `tests/peer/`, a Python package that was written from `spec/` alone: it passes its own tests against
 //! this program and against the published vectors, and `dddns conformance` passes it.
 
 use std::path::Path;
