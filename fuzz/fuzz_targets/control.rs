@@ -35,6 +35,7 @@ enum Command<'a> {
     Status,
     Events,
     Invite,
+    Find,
     Forget,
     Leave,
     Other(&'a str),
@@ -62,7 +63,6 @@ fn read(line: &[u8]) -> Option<String> {
 /// A request is read exactly if it has what its command takes and nothing else.
 fn made(parts: &Parts<'_>) {
     // Debug quotes printable ASCII as JSON does.
-    // Debug quotes printable ASCII as JSON does.
     let json = |text: &str| format!("{text:?}");
     let plain = |text: &str| text.chars().all(|c| (' '..='~').contains(&c));
     let texts = [parts.schema, parts.id, parts.other].into_iter().flatten();
@@ -89,7 +89,7 @@ fn made(parts: &Parts<'_>) {
     let fits = match parts.command {
         Command::Status | Command::Events | Command::Leave => only(false, false, false),
         Command::Invite => only(true, true, false),
-        Command::Forget => only(false, false, true),
+        Command::Find | Command::Forget => only(false, false, true),
         Command::Other(_) => return,
     };
     let ours = parts.schema.is_none_or(|schema| schema == "dddns.control/1");
@@ -102,6 +102,7 @@ impl Command<'_> {
             Self::Status => "status",
             Self::Events => "events",
             Self::Invite => "invite",
+            Self::Find => "find",
             Self::Forget => "forget",
             Self::Leave => "leave",
             Self::Other(word) => word,

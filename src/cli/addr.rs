@@ -10,7 +10,7 @@ use crate::cli::args::Global;
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::member_name::{self, Meant};
 use crate::cli::node_client;
-use crate::daemon::control_client::Client;
+use crate::daemon::control_client::{Client, ClientError};
 use crate::daemon::control_message::Request;
 use crate::daemon::status_report::{PeerReport, StatusReport};
 
@@ -58,7 +58,11 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
             return Ok(report);
         }
         // It has perhaps moved, or is one of hundreds with whom the node has no link.
-        client.ask(&Request::Find { id: found.id }).await?;
+        match client.ask(&Request::Find { id: found.id }).await {
+            // The next status says what there is to say of it.
+            Ok(_) | Err(ClientError::Refused(_)) => {}
+            Err(error) => return Err(error.into()),
+        }
         Ok::<_, Failure>(node_client::status(&mut client).await?.report)
     })?;
     let mut found = find(&report, args.name.as_deref())?;

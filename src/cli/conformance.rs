@@ -52,7 +52,7 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
     };
     let mut seed = [0; 32];
     seed.iter_mut().zip(number.to_be_bytes()).for_each(|(byte, value)| *byte = value);
-    global.hint("about a minute …");
+    global.hint("some forty seconds …");
     let settings = Settings { token, bind: args.bind.clone(), seed, only: args.only.clone(), flood: args.flood };
     let report = crate::conformance::run(settings)?;
     let text = if args.json { json(&report, number)? } else { render(&report, number, global.stdout_style()) };

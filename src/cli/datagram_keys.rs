@@ -213,5 +213,5 @@ pub(super) enum KeysError {
 
 /// What the parser says, unless it quotes a text.
 fn discreet(message: &str) -> String {
-    if message.contains('"') { "a text stands where none belongs".to_owned() } else { message.to_owned() }
+    if message.contains(['"', '`']) { "a text stands where none belongs".to_owned() } else { message.to_owned() }
 }

@@ -114,7 +114,7 @@ fn cells(peer: &PeerReport, next_try_ms: Option<u64>) -> [String; COLUMNS.len()]
         if answers { age(peer.since_ms) } else { dash() },
         match peer.via.as_deref() {
             Some("direct") => path(peer),
-            Some(_) => "told by others".to_owned(),
+            Some(_) => "no link".to_owned(),
             None => search(peer, next_try_ms),
         },
     ]

@@ -193,7 +193,11 @@ impl Request {
     /// # Errors
     /// What to tell the client.
     pub(crate) fn parse(line: &[u8]) -> Result<Self, ErrorReply> {
-        let bad = |error: serde_json::Error| ErrorReply::new(ErrorKind::BadRequest, format!("not a request: {error}"));
+        let bad = |error: serde_json::Error| {
+            // The parser quotes keys as they are.
+            let said = error.to_string().replace(char::is_control, " ");
+            ErrorReply::new(ErrorKind::BadRequest, format!("not a request: {said}"))
+        };
         let probe: Probe = serde_json::from_slice(line).map_err(bad)?;
         if probe.schema != SCHEMA {
             let message = format!("this node speaks {SCHEMA}: use the dddns that runs it");
@@ -271,6 +275,8 @@ mod tests {
             assert_eq!(Request::parse(line.as_bytes()).map_err(|error| error.kind), Err(kind), "{line}");
         }
         assert_eq!(Request::parse(&[0xFF, 0xFE]).map_err(|error| error.kind), Err(ErrorKind::BadRequest));
+        let odd = Request::parse(of(",\"co\\nd\":1,\"command\":\"status\"").as_bytes()).unwrap_err();
+        assert!(!odd.message.contains('\n') && odd.message.contains("co d"), "one line: {odd:?}");
     }
 
     #[test]

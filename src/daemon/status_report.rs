@@ -85,7 +85,8 @@ pub(crate) struct PeerReport {
     pub(crate) addr: Option<String>,
     /// The scope of the address.
     pub(crate) scope: Option<String>,
-    /// How its address is known: `direct`, from the peer itself; `told`, from others, since there is no link with it.
+    /// How it is reached: `direct`; `none` if there is no link with it, and the address is where it was heard last, by
+    /// this node or by whoever told it.
     pub(crate) via: Option<String>,
     /// Round-trip time, in milliseconds with a fraction.
     pub(crate) rtt_ms: Option<f64>,
@@ -166,7 +167,7 @@ fn own_address(own: &OwnAddress) -> OwnAddressReport {
 
 fn peer(peer: &PeerStatus) -> PeerReport {
     let answers = matches!(peer.state, PeerState::Up | PeerState::Suspect | PeerState::Conflict);
-    let via = if peer.linked { answers.then_some("direct") } else { peer.address.and(Some("told")) };
+    let via = if peer.linked { answers.then_some("direct") } else { peer.address.and(Some("none")) };
     PeerReport {
         id: peer.id.to_string(),
         name: peer.display_name(),
@@ -299,14 +300,14 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn an_address_that_others_told_is_marked() {
+    fn an_address_without_a_link_is_marked() {
         let mut status = status();
         for peer in &mut status.peers {
             (peer.linked, peer.state) = (false, PeerState::Unknown);
         }
         status.peers[1].address = None;
         let via: Vec<_> = StatusReport::new(&status, &[]).peers.into_iter().map(|peer| peer.via).collect();
-        assert_eq!(via[..2], [Some("told".to_owned()), None]);
+        assert_eq!(via[..2], [Some("none".to_owned()), None]);
     }
 
     #[test]

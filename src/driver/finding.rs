@@ -10,6 +10,9 @@ use crate::wire::id::NodeId;
 /// this; with what it takes to ask and to answer it stays below a second.
 const PATIENCE: Duration = Duration::from_millis(900);
 
+/// How many may wait; the one that has waited longest is answered for another one.
+const WAITING_MAX: usize = 64;
+
 /// Those who wait.
 #[derive(Debug, Default)]
 pub(super) struct Finding {
@@ -26,6 +29,10 @@ struct Waiting {
 impl Finding {
     /// Somebody waits for a member from now on.
     pub(super) fn wait(&mut self, now: Instant, member: NodeId, answer: oneshot::Sender<()>) {
+        if self.waiting.len() == WAITING_MAX {
+            // Whoever asked may have gone.
+            let _ = self.waiting.remove(0).answer.send(());
+        }
         self.waiting.push(Waiting { member, until: now + PATIENCE, answer });
     }
 
@@ -36,10 +43,9 @@ impl Finding {
 
     /// Answers those whose member is up, and those who have waited long enough.
     pub(super) fn answer(&mut self, now: Instant, is_up: impl Fn(NodeId) -> bool) {
-        let done = |waiting: &Waiting| waiting.until <= now || is_up(waiting.member);
+        let done = |waiting: &Waiting| waiting.until <= now || is_up(waiting.member) || waiting.answer.is_closed();
         while let Some(index) = self.waiting.iter().position(done) {
-            // Whoever asked may have gone.
-            let _ = self.waiting.swap_remove(index).answer.send(());
+            let _ = self.waiting.remove(index).answer.send(());
         }
     }
 }
@@ -65,5 +71,20 @@ mod tests {
         assert_eq!((found.try_recv(), missing.try_recv().is_err()), (Ok(()), true));
         finding.answer(end, |_| false);
         assert_eq!((missing.try_recv(), finding.due()), (Ok(()), None));
+    }
+
+    #[test]
+    fn not_everybody_can_wait() {
+        let (now, mut finding) = (clock::now(), Finding::default());
+        let mut waiting: Vec<oneshot::Receiver<()>> = Vec::new();
+        for _ in 0..=WAITING_MAX {
+            let (answer, answered) = oneshot::channel();
+            finding.wait(now, NodeId([1; 16]), answer);
+            waiting.push(answered);
+        }
+        assert_eq!(waiting.iter_mut().filter_map(|answered| answered.try_recv().ok()).count(), 1);
+        drop(waiting);
+        finding.answer(now, |_| false);
+        assert_eq!(finding.due(), None, "nobody waits any more");
     }
 }

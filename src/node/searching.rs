@@ -83,15 +83,15 @@ impl Node {
 
     /// All members whose address is known and who have no link, the one to call first at the end.
     fn members_by_sighting(&mut self, now: Instant) -> Vec<NodeId> {
-        let recent = now.checked_sub(RECENT);
-        let mut heard: Vec<(Option<Instant>, [u8; 8], NodeId)> = self
+        let is_recent = |at: Instant| now.saturating_duration_since(at) <= RECENT;
+        let mut heard: Vec<(bool, Option<Instant>, [u8; 8], NodeId)> = self
             .members
             .records()
             .filter(|&(id, _)| self.members.contains(id) && self.links.slot(id).is_none())
             .filter_map(|(id, _)| Some((self.directory.last(id)?.heard, self.drbg.array(), id)))
-            .map(|(heard, lot, id)| (heard.map(|at| recent.map_or(at, |recent| at.min(recent))), lot, id))
+            .map(|(heard, lot, id)| (heard.is_some_and(is_recent), heard.filter(|at| !is_recent(*at)), lot, id))
             .collect();
         heard.sort_unstable();
-        heard.into_iter().map(|(_, _, id)| id).collect()
+        heard.into_iter().map(|(_, _, _, id)| id).collect()
     }
 }

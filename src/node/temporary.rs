@@ -77,7 +77,7 @@ impl Node {
         }
         let slot = known.unwrap_or_else(|| self.links.insert(Link::new(member, Role::Wanted, now)));
         let Some(link) = self.links.get(slot) else { return Ok(()) };
-        let (role, silent) = (link.role, !link.is_up());
+        let (role, state, silent) = (link.role, link.state, !link.is_up());
         if role != Role::Kept {
             self.set_role(now, slot, Role::Wanted);
             self.keep_until(member, now + WANTED);
@@ -87,7 +87,7 @@ impl Node {
         }
         if silent && (known.is_none() || role == Role::Guest) {
             self.retry(now, slot);
-        } else if silent {
+        } else if silent && state != PeerState::Conflict {
             self.look_for(now, slot);
         }
         Ok(())
@@ -183,9 +183,8 @@ impl Node {
 
     /// A responder under load asked this node to call again: it lives, so it is called again.
     pub(super) fn call_again(&mut self, now: Instant, slot: Slot) {
-        let Some(link) = self.links.get_mut(slot).filter(|link| link.role == Role::Spare && !link.is_up()) else {
-            return;
-        };
+        let still = |link: &&mut Link| link.role == Role::Spare && !link.is_up() && now < link.since + SPARE_BUSY;
+        let Some(link) = self.links.get_mut(slot).filter(still) else { return };
         let id = link.id;
         if let Some(candidates) = &mut link.candidates {
             candidates.again();
@@ -258,11 +257,13 @@ impl Node {
         }
     }
 
-    /// Calls all guests: whether one still is there shows only when it is called, and any peer will do.
+    /// Calls guests, those heard last: whether one still is there shows only when it is called, and any peer will do.
     pub(super) fn call_guests(&mut self, now: Instant) {
-        let guests: Vec<Slot> =
-            self.links.iter().filter(|(_, link)| link.role == Role::Guest).map(|(slot, _)| slot).collect();
-        for slot in guests {
+        let room = CALLED_MAX.saturating_sub(self.called().count());
+        let guests = self.links.iter().filter(|(_, link)| link.role == Role::Guest);
+        let mut guests: Vec<(Option<Instant>, Slot)> = guests.map(|(slot, link)| (link.last_heard, slot)).collect();
+        guests.sort_unstable_by(|a, b| b.cmp(a));
+        for (_, slot) in guests.into_iter().take(room) {
             let Some(link) = self.links.get(slot) else { continue };
             let (id, at) = (link.id, link.path.current());
             self.set_state(now, slot, PeerState::Unknown);

@@ -57,14 +57,24 @@ impl Trace {
                 Happening::Done(what) => writeln!(text, "was {what}"),
             };
         }
-        let thread = std::thread::current();
-        let test = thread.name().unwrap_or_default();
-        let _ = write!(
-            text,
-            "To see it again: DDDNS_SEED={seed} cargo test --no-default-features --features sim --test sim {test}"
-        );
+        let _ = write!(text, "To see it again: {}", repeat(seed));
         text
     }
+}
+
+/// The command that plays a seed again, for whoever runs now: a test of this crate, or `dddns sim`.
+fn repeat(seed: u64) -> String {
+    let thread = std::thread::current();
+    let test = thread.name().unwrap_or_default();
+    let program = std::env::current_exe().ok();
+    let program = program.as_deref().and_then(|path| path.file_stem()?.to_str()).unwrap_or_default();
+    // A test program is called as its file, with a hash.
+    let target = match program.rsplit_once('-') {
+        Some(("dddns", _)) => "--lib".to_owned(),
+        Some((file, _)) => format!("--test {file}"),
+        None => return format!("the same command with --seed {seed} --seeds 1"),
+    };
+    format!("DDDNS_SEED={seed} cargo test --no-default-features --features sim {target} {test}")
 }
 
 #[cfg(test)]
@@ -80,7 +90,7 @@ mod tests {
         let report = trace.report(17, Duration::from_secs(100));
         assert_eq!(report.lines().count(), KEPT + 2);
         assert!(report.contains("   99.000000 s  host 3: was switched on") && !report.contains("   39.000000 s"));
-        assert!(report.contains("DDDNS_SEED=17 cargo test"), "{report}");
+        assert!(report.contains("DDDNS_SEED=17 cargo test --no-default-features --features sim --lib "), "{report}");
         assert!(report.ends_with("a_report_says_what_happened_last_and_how_to_repeat_it"), "{report}");
     }
 }

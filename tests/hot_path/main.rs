@@ -23,7 +23,7 @@ mod tests {
     /// Long enough for handshakes, member lists and first estimates to be over; a whole number of steps.
     const WARM_UP: Duration = Duration::from_secs(120);
 
-    /// The most instructions that a heartbeat received and answered may take on x86-64. Spec: `spec/README.md`.
+    /// The most instructions that a heartbeat received and answered may take on x86-64.
     const INSTRUCTIONS_MAX: u64 = 13_000;
 
     /// The most memory that one more peer may take, in bytes: 1 KiB for its link (a unit test holds that bound), the rest

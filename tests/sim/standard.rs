@@ -49,7 +49,7 @@ fn the_table_is_true_of_a_hundred_nodes() {
     the_table_is_true_of(100);
 }
 
-/// The figures that the specification promises. Spec: `spec/README.md`.
+/// The figures that README.md promises.
 fn keeps_its_promise(scenario: &Scenario, outcome: &Outcome) {
     let seconds = |percent| outcome.percentile(percent).map_or(f64::INFINITY, |time| Duration::as_secs_f64(&time));
     let (p50, p95, max) = match (scenario.nodes, scenario.moves, scenario.conditions.loss_per_mille) {

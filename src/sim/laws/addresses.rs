@@ -18,9 +18,14 @@ const PROOF_LIFETIME: Duration = Duration::from_secs(15);
 /// How long before a new address is published the old one was challenged: `PATH_TRIAL`, and the way of the answer.
 const CHALLENGE_LIFETIME: Duration = Duration::from_secs(5);
 
+/// How long what somebody has seen counts as a vote: `VOTE_LIFETIME` at the longest `HEARTBEAT`, and the way.
+const SIGHTING_LIFETIME: Duration = Duration::from_secs(190);
+
 /// What each host has sent to addresses, and got from them.
 #[derive(Debug, Default)]
 pub(crate) struct Addresses {
+    /// From where something that a host had sent arrived somewhere, and when last.
+    seen: BTreeMap<(HostId, Address), Duration>,
     /// From which run of a peer (its host, and how often that was switched on) a host last accepted something.
     heard: BTreeMap<(HostId, NodeId), (HostId, u32)>,
     accounts: BTreeMap<(HostId, Address), Account>,
@@ -113,7 +118,10 @@ impl Addresses {
     }
 
     /// A datagram came to a host.
-    pub(crate) fn came(&mut self, arrival: &Arrival) {
+    pub(crate) fn came(&mut self, now: Duration, arrival: &Arrival) {
+        if let Some(made) = &arrival.made {
+            self.seen.insert((made.host, arrival.from), now);
+        }
         let account = self.accounts.entry((arrival.host, arrival.from)).or_default();
         account.received += arrival.bytes;
         match arrival.kind {
@@ -150,10 +158,12 @@ impl Addresses {
         hold("P14", !began || newest, || format!("counter {:?} after {highest:?} began a trial", arrival.counter))
     }
 
-    /// P11 and P13, whenever an address is told.
+    /// P11, P12 and P13, whenever an address is told.
     pub(crate) fn told(&mut self, now: Duration, host: HostId, cause: Cause<'_>, event: &Event) -> Verdict {
         if let Event::OwnAddress { scope, new, .. } = event {
-            return hold("P13", Scope::of(new.ip()) == *scope, || format!("{new} is not of the scope {scope}"));
+            hold("P13", Scope::of(new.ip()) == *scope, || format!("{new} is not of the scope {scope}"))?;
+            let seen = self.seen.get(&(host, *new)).is_some_and(|at| now <= *at + SIGHTING_LIFETIME);
+            return hold("P12", seen, || format!("{new} is no address from which anybody has heard host {host}"));
         }
         let Event::PeerMoved { peer, old, .. } = event else { return Ok(()) };
         // Where there was no address in this run, one that is remembered from the last is not asked; and another run of
@@ -203,13 +213,15 @@ mod tests {
     }
 
     #[test]
-    fn an_own_address_of_another_scope_breaks_the_law() {
+    fn an_own_address_of_another_scope_or_that_nobody_saw_breaks_the_law() {
         let mut addresses = Addresses::default();
+        addresses.seen.insert((0, at([10, 0, 0, 1])), Duration::ZERO);
         let mut tell = |scope, new| {
             let event = Event::OwnAddress { scope, old: None, new, confidence: Confidence::Agreed, observers: 2 };
             addresses.told(Duration::ZERO, 0, Cause::Timer, &event)
         };
         assert!(tell(Scope::Private, at([10, 0, 0, 1])).is_ok());
         assert_eq!(tell(Scope::Global, at([10, 0, 0, 1])).unwrap_err().law, "P13");
+        assert_eq!(tell(Scope::Private, at([10, 0, 0, 2])).unwrap_err().law, "P12");
     }
 }

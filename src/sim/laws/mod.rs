@@ -192,7 +192,7 @@ impl Laws {
         arrival: &Arrival,
         result: Result<(), Discard>,
     ) -> Verdict {
-        self.addresses.came(arrival);
+        self.addresses.came(now, arrival);
         self.members.came(arrival);
         if let Err(reason) = result {
             return refused(node, arrival, reason);
