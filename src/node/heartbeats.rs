@@ -161,10 +161,7 @@ impl Node {
     /// received, which answers a heartbeat that crossed with its own.
     fn exchanged(&mut self, now: Instant, arrival: &Arrival, seen: u64) {
         let pause = self.jitter.spread(self.interval(), 80..=120);
-        let counts_for = self.vote_lifetime();
         let Some(link) = self.links.get_mut(arrival.slot) else { return };
-        let before = link.last_exchange.replace(now);
-        let counted = before.is_some_and(|before| now.saturating_duration_since(before) <= counts_for);
         self.last_exchange = now;
         // Each session counts for itself.
         if arrival.current && link.outstanding.is_some_and(|outstanding| outstanding.first < seen) {
@@ -176,10 +173,6 @@ impl Node {
             link.timers.set(LinkTimer::Heartbeat, Some(now + pause));
         }
         self.schedule.set(arrival.slot, link.timers.next());
-        if !counted {
-            // What this peer said before, in the handshake or long ago, is fresh again.
-            self.recount(now);
-        }
     }
 
     /// However small the cluster: a node that moved notices it soon, because it talks to somebody soon.
@@ -194,13 +187,13 @@ impl Node {
         self.arm_node(NodeTimer::Exchange, now + pause);
     }
 
-    /// Begins an exchange with the peer with which the last one is longest ago.
+    /// Begins an exchange with the peer that said longest ago where it sees this node.
     fn heartbeat_longest_silent(&mut self, now: Instant) {
         let longest_silent = self
             .links
             .iter()
             .filter(|(_, link)| link.is_up() && link.role.calls() && link.outstanding.is_none())
-            .min_by_key(|(_, link)| link.last_exchange)
+            .min_by_key(|(_, link)| link.reflected)
             .map(|(slot, _)| slot);
         if let Some(slot) = longest_silent {
             self.transmit_heartbeat(now, slot);

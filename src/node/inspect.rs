@@ -44,8 +44,8 @@ pub(crate) struct LinkFacts {
     pub(crate) published: Option<Address>,
     pub(crate) on_trial: bool,
     pub(crate) last_heard: Option<Instant>,
-    pub(crate) last_exchange: Option<Instant>,
     pub(crate) reflection: Option<Address>,
+    pub(crate) reflected: Option<Instant>,
     pub(crate) candidates: usize,
 }
 
@@ -79,8 +79,8 @@ impl Node {
             published: link.path.published(),
             on_trial: link.path.on_trial(),
             last_heard: link.last_heard,
-            last_exchange: link.last_exchange,
             reflection: link.reflection,
+            reflected: link.reflected,
             candidates: link.candidates.as_ref().map_or(0, |candidates| candidates.len()),
         })
     }

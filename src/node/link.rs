@@ -34,8 +34,6 @@ pub(crate) struct Link {
     /// Since when it is in this state.
     pub(crate) since: Instant,
     pub(crate) last_heard: Option<Instant>,
-    /// When a datagram went each way.
-    pub(crate) last_exchange: Option<Instant>,
     pub(crate) outstanding: Option<Outstanding>,
     /// The first attempt of the last heartbeat: its counter, and when it was sent. The answer is measured however late.
     pub(crate) timed: Option<(u64, Instant)>,
@@ -43,8 +41,10 @@ pub(crate) struct Link {
     pub(crate) relapses: u8,
     /// Smoothed round-trip time, as in RFC 6298.
     pub(crate) rtt: Option<Duration>,
-    /// Where the peer sees this node, as it said in the last exchange.
+    /// Where the peer sees this node.
     pub(crate) reflection: Option<Address>,
+    /// When it last said so.
+    pub(crate) reflected: Option<Instant>,
     /// Where the peer may be, while it is looked for.
     pub(crate) candidates: Option<Box<Candidates>>,
     /// How long the peer could not be reached at its last move, in milliseconds, if it moved since the start.
@@ -140,12 +140,12 @@ impl Link {
             state: PeerState::Unknown,
             since: now,
             last_heard: None,
-            last_exchange: None,
             outstanding: None,
             timed: None,
             relapses: 0,
             rtt: None,
             reflection: None,
+            reflected: None,
             candidates: None,
             healed_ms: None,
             rounds: 0,

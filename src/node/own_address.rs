@@ -11,9 +11,11 @@ use crate::wire::address::Address;
 impl Node {
     /// A peer says where it sees this node.
     pub(super) fn reflected(&mut self, now: Instant, slot: Slot, reflection: Address) {
+        let lifetime = self.vote_lifetime();
         let Some(link) = self.links.get_mut(slot) else { return };
         let before = link.reflection.replace(reflection);
-        if before == Some(reflection) {
+        let fresh = link.reflected.replace(now).is_some_and(|at| now.saturating_duration_since(at) <= lifetime);
+        if before == Some(reflection) && fresh {
             return;
         }
         let expected = before.or_else(|| self.own.believed(reflection));
@@ -41,7 +43,7 @@ impl Node {
     }
 
     /// How long a reflection counts. Spec: `VOTE_LIFETIME`.
-    pub(super) fn vote_lifetime(&self) -> Duration {
+    fn vote_lifetime(&self) -> Duration {
         self.interval() * 3
     }
 
@@ -50,7 +52,7 @@ impl Node {
         let lifetime = self.vote_lifetime();
         let mut observations = Vec::new();
         for (_, link) in self.links.iter().filter(|(_, link)| link.is_up()) {
-            let said = link.reflection.zip(link.last_exchange);
+            let said = link.reflection.zip(link.reflected);
             let (Some(observer), Some((reflection, at))) = (link.path.current(), said) else { continue };
             if now.saturating_duration_since(at) <= lifetime {
                 observations.push(Observation { observer, reflection, at });

@@ -77,6 +77,30 @@ fn a_member_that_was_away_learns_what_it_missed() {
     }
 }
 
+/// Spec: ADDR-2.
+#[test]
+fn what_a_peer_said_before_it_was_cut_off_is_not_believed_when_it_is_back() {
+    for seed in seed_range(50) {
+        let mut world = formed(seed, 3);
+        let (old, new) = (home(2), away(2));
+        world.network.part(&[home(1).ip()], &[old.ip(), new.ip()]);
+        world.move_to(1, &[new]);
+        // Only host 2 tells it where it is now, and is gone when host 0 can be heard again.
+        assert!(world.run_until(Duration::from_secs(30), |world| world.knows_itself(1)).is_some(), "seed {seed}");
+        let since = world.now();
+        world.run_for(Duration::from_secs(60));
+        world.kill(2);
+        world.run_for(Duration::from_secs(60));
+        world.network.clear_walls();
+        assert!(world.run_until(Duration::from_secs(60), |world| world.knows(0, 1) && world.knows(1, 0)).is_some());
+        world.run_for(Duration::from_secs(30));
+        let later = world.events(1).iter().filter(|(at, _)| *at > since);
+        let told: Vec<&Event> =
+            later.map(|(_, event)| event).filter(|event| matches!(event, Event::OwnAddress { .. })).collect();
+        assert!(told.is_empty(), "seed {seed}: {told:?}");
+    }
+}
+
 #[test]
 fn a_node_makes_nothing_of_what_was_stored_of_itself() {
     let mut world = formed(1, 3);
