@@ -3,21 +3,14 @@
 #![no_main]
 
 use dddns::cli::rewrite::{self, Misplaced};
+use dddns_fuzz::input::Input;
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|input: Input<'_>| match input {
+fuzz_target!(|input: Input<'_, Parts>| match input {
     Input::Text(text) => drop(read(text)),
     Input::Parts(parts) => made(&parts),
 });
-
-#[derive(Arbitrary, Debug)]
-enum Input<'a> {
-    /// Any text.
-    Text(&'a str),
-    /// Settings whose form is right.
-    Parts(Parts),
-}
 
 #[derive(Arbitrary, Debug)]
 struct Parts {

@@ -7,21 +7,16 @@ use std::net::{IpAddr, Ipv6Addr};
 use dddns::auth::invite::Token;
 use dddns::wire::address::Address;
 use dddns::wire::id::{InviteId, PublicKey, to_base32};
+use dddns_fuzz::input::Input;
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|input: Input<'_>| {
+fuzz_target!(|input: Input<'_, Parts>| {
     match input {
         Input::Text(text) => read(text),
         Input::Parts(parts) => made(&parts),
     }
 });
-
-#[derive(Arbitrary, Debug)]
-enum Input<'a> {
-    Text(&'a str),
-    Parts(Parts),
-}
 
 #[derive(Arbitrary, Debug)]
 struct Parts {

@@ -14,6 +14,7 @@ use dddns::node::Node;
 use dddns::node::saved::Saved;
 use dddns::wire::address::Address;
 use dddns::wire::id::{ClusterId, to_base32};
+use dddns_fuzz::input::Input;
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
 
@@ -24,18 +25,10 @@ static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 /// More steps than a node needs that is alone for a minute.
 const STEPS_MAX: u32 = 100_000;
 
-fuzz_target!(|input: Input<'_>| match input {
+fuzz_target!(|input: Input<'_, Parts>| match input {
     Input::Text(text) => drop(read(text, 0)),
     Input::Parts(parts) => made(&parts),
 });
-
-#[derive(Arbitrary, Debug)]
-enum Input<'a> {
-    /// Any text.
-    Text(&'a str),
-    /// A file whose form is right.
-    Parts(Parts),
-}
 
 #[derive(Arbitrary, Debug)]
 struct Parts {

@@ -3,6 +3,7 @@
 pub mod cluster;
 pub mod fate;
 pub mod forge;
+pub mod input;
 pub mod judge;
 pub mod messages;
 pub mod puppet;

@@ -1,9 +1,14 @@
-//! The hot path, a heartbeat received and answered by the core: no allocation, bounded memory, few instructions.
+//! The hot path, from judging bytes to a heartbeat received and answered by the core: no allocation, bounded memory, few
+//! instructions.
 
 #![expect(clippy::disallowed_methods, reason = "virtual time has to begin somewhere")]
 
 #[cfg(test)]
+mod allocation;
+#[cfg(test)]
 mod pair;
+#[cfg(test)]
+mod sessions;
 #[cfg(test)]
 mod worst;
 

@@ -519,6 +519,17 @@ class PeerProcess:
         return code
 
 
+def found_with_ghosts(peer: PeerProcess, ghosts: int) -> bytes:
+    """Starts a peer with a cluster of its own and so many members that nobody ever meets; returns its ID."""
+    peer.create()
+    state = State.read(peer.file)
+    by = state.records[0].id
+    state.records += [Record(os.urandom(32), by, i + 1, MEMBER, 0, f"ghost-{i:03}") for i in range(ghosts)]
+    state.write(peer.file)
+    peer.start()
+    return by
+
+
 class Program:
     """The program under test, in a process of its own."""
 
@@ -879,12 +890,7 @@ class WithTheProgram(OnLoopback):
 
     def test_lists_of_several_pages(self) -> None:
         peer, beta = self.peer("peer"), self.program("beta")
-        peer.create()
-        state = State.read(peer.file)
-        by = state.records[0].id
-        state.records += [Record(os.urandom(32), by, i + 1, MEMBER, 0, f"ghost-{i:02}") for i in range(25)]
-        state.write(peer.file)
-        peer.start()
+        found_with_ghosts(peer, 25)
         beta.join(peer.invite())
         beta.start()
         self.eventually(lambda: len(beta.names()) == 27 and beta.names() == peer.names())
@@ -895,12 +901,7 @@ class WithTheProgram(OnLoopback):
 
     def test_beyond_a_full_mesh(self) -> None:
         peer, beta = self.peer("peer-2"), self.program("beta-2")
-        peer.create()
-        state = State.read(peer.file)
-        by = state.records[0].id
-        state.records += [Record(os.urandom(32), by, i + 1, MEMBER, 0, f"ghost-{i:03}") for i in range(150)]
-        state.write(peer.file)
-        peer.start()
+        by = found_with_ghosts(peer, 150)
         beta.join(peer.invite())
         beta.start()
         self.eventually(lambda: len(beta.names()) == 152 and beta.names() == peer.names())

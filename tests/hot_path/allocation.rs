@@ -1,24 +1,17 @@
 //! Judging what arrives allocates nothing, whether it is accepted or not, and neither does an answer.
 
-#![expect(clippy::disallowed_methods, reason = "virtual time has to begin somewhere")]
-
 use std::time::{Duration, Instant};
 
-use dddns::auth::drbg::Drbg;
-use dddns::auth::handshake::{Initiator, Prologue, Purpose, Received};
-use dddns::auth::identity::Identity;
-use dddns::auth::session::Session;
-use dddns::config::{Cluster, ClusterKey};
-use dddns::wire::address::Address;
 use dddns::wire::body::MAX_BODY;
 use dddns::wire::datagram::{Datagram, MAX_DATAGRAM};
 use dddns::wire::header::Header;
 use dddns::wire::heartbeat::Heartbeat;
-use dddns::wire::id::{ClusterId, Digest, Incarnation, Index, NodeId};
+use dddns::wire::id::{Digest, Index, NodeId};
 use dddns::wire::kind::Kind;
 use dddns::wire::members_request::MembersRequest;
 use dddns::wire::message::Message;
-use dddns::wire::response::{ResponsePayload, Verdict};
+
+use super::sessions::sessions;
 
 /// How often `work` allocates.
 fn allocations(work: impl FnOnce()) -> u64 {
@@ -116,35 +109,6 @@ fn a_session_allocates_nothing() {
         }
     });
     assert_eq!(count, 0);
-}
-
-fn sessions(now: Instant) -> (Session, Session) {
-    let (initiator, responder) = (Identity::from_secret([1; 32]), Identity::from_secret([2; 32]));
-    let cluster = Cluster { id: ClusterId([3; 16]), key: ClusterKey([4; 32]) };
-    let mut drbg = Drbg::new([5; 32]);
-    let purpose = Purpose::Member(&cluster);
-    let mut started =
-        Initiator::start(&initiator, &responder.public_key(), purpose, Incarnation([6; 8]), Index(1), &mut drbg)
-            .expect("a handshake");
-    let Ok(Datagram::Initiation(initiation)) = Datagram::parse(started.datagram()) else { panic!("not an initiation") };
-    let received =
-        Received::read(&responder, Prologue::Member(&cluster.id), &initiation, &mut drbg).expect("an initiation");
-    let payload = ResponsePayload {
-        sender: Index(2),
-        verdict: Verdict::Accepted,
-        observed: Address::new([192, 0, 2, 1].into(), 1).expect("an address"),
-        clock_ms: 1_000_000,
-        incarnation: Incarnation([7; 8]),
-        cluster_id: ClusterId([0; 16]),
-        cluster_key: [0; 32],
-    };
-    let (response, theirs) = received.respond(&cluster.key.0, &payload).expect("a response");
-    let Ok(Datagram::Response(response)) = Datagram::parse(&response) else { panic!("not a response") };
-    let (ours, _) = started.finish(&response).expect("the end");
-    (
-        Session::new(ours, Index(1), Index(2), payload.clock_ms, now),
-        Session::new(theirs, Index(2), Index(1), payload.clock_ms, now),
-    )
 }
 
 /// Bodies of each type that are accepted; heartbeats are masked, and no mask makes these an invalid address.
