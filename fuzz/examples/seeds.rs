@@ -39,6 +39,7 @@ fn main() -> io::Result<()> {
         ("control", "leave", "{\"schema\":\"dddns.control/1\",\"command\":\"leave\"}\n"),
         ("control", "invite", INVITE),
         ("control", "forget", FORGET),
+        ("control", "find", FIND),
     ] {
         put(target, name, &first_kind(content))?;
     }
@@ -65,6 +66,8 @@ const INVITE: &str =
     "{\"schema\":\"dddns.control/1\",\"command\":\"invite\",\"ttl_ms\":86400000,\"addresses\":[\"192.0.2.7\"]}\n";
 
 const FORGET: &str = "{\"schema\":\"dddns.control/1\",\"command\":\"forget\",\"id\":\"aibaeaqcaibaeaqcaibaeaqcai\"}\n";
+
+const FIND: &str = "{\"schema\":\"dddns.control/1\",\"command\":\"find\",\"id\":\"aibaeaqcaibaeaqcaibaeaqcai\"}\n";
 
 /// Bytes from which the targets that take a text, or the parts of one, take this text.
 fn first_kind(text: &str) -> Vec<u8> {

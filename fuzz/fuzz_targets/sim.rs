@@ -178,8 +178,9 @@ impl Scene {
         let healed = self.world.run_until(HEALING, agree);
         assert!(
             healed.is_some(),
-            "not healed: {:?}",
-            stays.iter().map(|host| self.world.status(*host).peers).collect::<Vec<_>>()
+            "not healed: {:?}\n{}",
+            stays.iter().map(|host| self.world.status(*host).peers).collect::<Vec<_>>(),
+            self.world.report()
         );
     }
 

@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 use crate::auth::keys::{Direction, SessionKeys};
 use crate::auth::session::AuthError;
 use crate::auth::tag::TagKey;
-use crate::auth::totp::{STEP_MS, value};
+use crate::auth::totp::{STEP_MS, low8, value};
 use crate::wire::header::{Header, TAG_LEN};
 use crate::wire::id::Index;
 
@@ -74,7 +74,7 @@ impl Onlooker {
 
     /// Whose tag it is, and of which step.
     fn maker(&self, header: &Header, covered: &[u8], tag: &[u8]) -> Option<(Direction, u64)> {
-        let first = self.earliest + u64::from(header.step.wrapping_sub(self.earliest.to_le_bytes()[0]));
+        let first = self.earliest + u64::from(header.step.wrapping_sub(low8(self.earliest)));
         // The two ends may have chosen one and the same index.
         let ends = [(self.responder, Direction::Sent), (self.initiator, Direction::Received)];
         for (_, direction) in ends.into_iter().filter(|(receiver, _)| *receiver == header.receiver) {

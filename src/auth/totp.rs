@@ -29,6 +29,11 @@ pub fn value(secret: &Secret, step: u64) -> [u8; 20] {
     hmac_sha1(&secret.0, step)
 }
 
+/// The lowest eight bits of a step: what a header has room for.
+pub(crate) fn low8(step: u64) -> u8 {
+    step.to_le_bytes()[0]
+}
+
 /// The code that people type, of 6 to 8 digits: RFC 4226, section 5.3. Nothing in the protocol needs it; it ties V(T)
 /// to every TOTP implementation there is.
 ///

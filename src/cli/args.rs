@@ -69,8 +69,8 @@ pub(super) enum Command {
     /// Check another implementation against the specification
     ///
     /// Let the implementation run as the only node of a cluster made for this, have it make an invite, and give the token
-    /// here. Five test members join, ask and provoke it for less than a minute, and are removed from its member list at the
-    /// end. spec/conformance.md explains every check.
+    /// here. Four peers join (a fifth tries in vain), ask and provoke it for less than a minute, and are removed from its
+    /// member list at the end. spec/conformance.md explains every check.
     #[cfg(feature = "conformance")]
     Conformance(conformance::Args),
 }

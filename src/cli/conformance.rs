@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::io::Write;
 use std::net::IpAddr;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use tracing::level_filters::LevelFilter;
 
 use crate::cli::args::Global;
@@ -20,13 +21,13 @@ pub(super) struct Args {
     /// An invite that the implementation made, or `-` to read it from standard input
     token: String,
 
-    /// An IP address of this machine for the test members; several are used in turn [default: the loopback for a target
+    /// An IP address of this machine for the tester's peers; several are used in turn [default: the loopback for a target
     /// there, else all]
     #[arg(long, value_name = "IP")]
     bind: Vec<IpAddr>,
 
-    /// Run this part only, after joining; may be given several times
-    #[arg(long, value_name = "PART", value_parser = part, hide_possible_values = true)]
+    /// Run these parts only, after joining; may be given several times
+    #[arg(long, value_name = "PART", value_parser = parts())]
     only: Vec<Part>,
 
     /// Flood the target with initiations too, to see its cookies: it keeps others out for some seconds
@@ -72,9 +73,10 @@ impl From<ConformanceError> for Failure {
     }
 }
 
-fn part(text: &str) -> Result<Part, String> {
-    let names = || Part::ALL.map(Part::as_str).join(", ");
-    Part::ALL.into_iter().find(|part| part.as_str() == text).ok_or_else(|| format!("the parts are {}", names()))
+/// The parts of a run, by name.
+fn parts() -> impl TypedValueParser<Value = Part> {
+    let named = |name: String| Part::ALL.into_iter().find(|part| part.as_str() == name).ok_or("there is no such part");
+    PossibleValuesParser::new(Part::ALL.map(Part::as_str)).try_map(named)
 }
 
 fn json(report: &Report, seed: u64) -> Result<String, Failure> {

@@ -19,19 +19,7 @@ use crate::wire::header::Header;
 use crate::wire::id::{ClusterId, Index, NodeId};
 use crate::wire::initiation::{Initiation, Mode};
 
-/// The keys in a file: TOML, bytes in hexadecimal.
-///
-/// ```toml
-/// [[session]]
-/// initiator = 0x0a0b0c0d    # the index by which the initiator of the handshake is addressed
-/// responder = 0x1a1b1c1d    # the index by which the responder is addressed
-/// clock_ms = 1793000012345  # the responder's clock, from its Response
-/// prk = "…"                 # 32 bytes: what HKDF-Extract gave, spec/cryptography.md section 3.1
-///
-/// [[node]]
-/// secret = "…"              # 32 bytes: a node's secret key
-/// cluster = "…"             # 16 bytes: its cluster's ID; opens initiations between members
-/// ```
+/// The keys in a file: TOML, bytes in hexadecimal. `dddns decode --help` says what they are.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Keys {
@@ -75,6 +63,8 @@ pub(super) enum Proof {
     Valid,
     /// Nobody who has the keys made it, or it was changed since.
     Wrong,
+    /// Somebody who has the keys of the tags made it, and sealed it wrong.
+    Unsealed,
     /// These keys cannot tell.
     #[default]
     None,
@@ -90,7 +80,7 @@ impl Keys {
         toml::from_str(&text).map_err(|error| {
             let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
             let line = 1 + before.matches('\n').count();
-            KeysError::Content { path: path.to_owned(), line, message: discreet(error.message()) }
+            KeysError::Content { path: path.to_owned(), line, message: discreet(error.message()).to_owned() }
         })
     }
 
@@ -124,12 +114,16 @@ impl Keys {
                     }
                     return Findings { meanings, plain, proof: Proof::Valid };
                 }
+                // The right keys were found, whatever others say.
+                Err(error @ AuthError::Seal) => {
+                    let meanings = vec![("tag", "valid".to_owned()), ("seal tag", format!("WRONG: {error}"))];
+                    return Findings { meanings, plain: None, proof: Proof::Unsealed };
+                }
                 Err(error) => wrong = Some(error),
             }
         }
         let Some(error) = wrong else { return Findings::default() };
-        let field = if error == AuthError::Seal { "seal tag" } else { "tag" };
-        Findings { meanings: vec![(field, format!("WRONG: {error}"))], plain: None, proof: Proof::Wrong }
+        Findings { meanings: vec![("tag", format!("WRONG: {error}"))], plain: None, proof: Proof::Wrong }
     }
 
     fn examine_initiation(&self, initiation: &Initiation) -> Findings {
@@ -211,7 +205,13 @@ pub(super) enum KeysError {
     Content { path: PathBuf, line: usize, message: String },
 }
 
-/// What the parser says, unless it quotes a text.
-fn discreet(message: &str) -> String {
-    if message.contains(['"', '`']) { "a text stands where none belongs".to_owned() } else { message.to_owned() }
+/// What the parser says, without what it quotes of the file.
+fn discreet(message: &str) -> &str {
+    if message.starts_with("unknown field") {
+        "a key that does not belong there"
+    } else if message.starts_with("missing field") || !message.contains(['"', '`']) {
+        message
+    } else {
+        "not the kind of value that belongs there"
+    }
 }

@@ -93,12 +93,16 @@ fn explain(datagram: &[u8], findings: Option<&Findings>, style: Style) -> (Strin
         Some(Proof::Wrong) => {
             let _ = writeln!(text, "{}", style.paint(Tone::Bad, "not authentic: it was not made with these keys"));
         }
+        Some(Proof::Unsealed) => {
+            let line = "authentic, but useless: its tag was made with these keys, and the sealed body does not open";
+            let _ = writeln!(text, "{}", style.paint(Tone::Bad, line));
+        }
         Some(Proof::None) => {
             let _ = writeln!(text, "{}", style.paint(Tone::Doubtful, "not proven: these keys cannot tell who made it"));
         }
         None => {}
     }
-    (text, verdict.is_ok() && proof != Some(Proof::Wrong))
+    (text, verdict.is_ok() && !matches!(proof, Some(Proof::Wrong | Proof::Unsealed)))
 }
 
 /// What a node would say of its form: the type, or the first rule that it breaks. Of a sealed body only once it is

@@ -19,6 +19,12 @@ use crate::sim::table;
 /// How many nodes a cluster may have here.
 const NODES: RangeInclusive<i64> = 2..=1024;
 
+/// For how many seeds a scenario may be played.
+const SEEDS_MAX: u64 = 1_000_000;
+
+/// The greatest first seed: all that follow it are numbers, too.
+const SEED_MAX: u64 = u64::MAX - SEEDS_MAX;
+
 /// The arguments of `dddns sim`.
 #[derive(clap::Args)]
 pub(super) struct Args {
@@ -43,11 +49,11 @@ pub(super) struct Args {
     nat: Option<Kind>,
 
     /// The first seed: the same seeds give the same table
-    #[arg(long, value_name = "SEED", default_value_t = 1)]
+    #[arg(long, value_name = "SEED", default_value_t = 1, value_parser = clap::value_parser!(u64).range(..=SEED_MAX))]
     seed: u64,
 
     /// For how many seeds each scenario is played [default: 20; the standard scenarios have their own]
-    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..=SEEDS_MAX))]
     seeds: Option<u64>,
 
     /// Print a JSON object a scenario: schema dddns.sim/1
@@ -75,8 +81,8 @@ pub(super) fn run(args: &Args) -> Result<Exit, Failure> {
         writeln!(out, "{}", table::heading())?;
     }
     let mut all_healed = true;
-    for Standard { scenario, seeds } in args.scenarios() {
-        let last = args.seed.saturating_add(args.seeds.unwrap_or(seeds));
+    for Standard { scenario, seeds } in args.scenarios()? {
+        let last = args.seed + args.seeds.unwrap_or(seeds);
         let outcome = scenario.play_all(args.seed..last);
         all_healed &= outcome.healed.len() == outcome.runs;
         if args.json {
@@ -91,14 +97,14 @@ pub(super) fn run(args: &Args) -> Result<Exit, Failure> {
 
 impl Args {
     /// The scenario that was asked for; the standard ones if none was.
-    fn scenarios(&self) -> Vec<Standard> {
+    fn scenarios(&self) -> Result<Vec<Standard>, Failure> {
         let asked = self.nodes.is_some()
             || self.interval.is_some()
             || self.loss.is_some()
             || self.moves.is_some()
             || self.nat.is_some();
         if !asked {
-            return standard();
+            return Ok(standard());
         }
         let usual = Scenario::default();
         let scenario = Scenario {
@@ -109,7 +115,14 @@ impl Args {
             moves: self.moves.unwrap_or(usual.moves),
             patience: usual.patience,
         };
-        vec![Standard { scenario, seeds: 20 }]
+        if scenario.movers() > scenario.movable() {
+            let (movers, movable) = (scenario.movers(), scenario.movable());
+            let message = format!(
+                "{movers} nodes are to move, and {movable} can: the first one stays where a NAT is before the others"
+            );
+            return Err(Failure::new(Exit::Usage, message));
+        }
+        Ok(vec![Standard { scenario, seeds: 20 }])
     }
 }
 
@@ -170,15 +183,37 @@ fn moves(text: &str) -> Result<Moves, String> {
         "swap" => Ok(Moves::Swap),
         "all-but-one" => Ok(Moves::AllButOne),
         part => {
-            let wrong = |_| "those who move are: one, two, swap, all-but-one, or a part such as 10%".to_owned();
-            per_mille(part).map(Moves::PerMille).map_err(wrong)
+            let wrong = || "those who move are: one, two, swap, all-but-one, or a part such as 10%".to_owned();
+            per_mille(part).ok().filter(|part| *part > 0).map(Moves::PerMille).ok_or_else(wrong)
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+
     use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    #[test]
+    fn what_cannot_be_played_is_refused() {
+        let read = |line: &str| Line::try_parse_from(line.split(' ')).map(|line| line.args);
+        for wrong in ["sim --nodes 2 --nat home --moves swap", "sim --nodes 2 --nat open --moves two"] {
+            let refused = read(wrong).ok().unwrap().scenarios().err().unwrap();
+            assert_eq!(refused.exit(), Exit::Usage, "{wrong}");
+        }
+        for right in ["sim --nodes 2 --moves swap", "sim --nodes 3 --nat home --moves all-but-one", "sim --moves 1%"] {
+            assert_eq!(read(right).ok().unwrap().scenarios().ok().unwrap().len(), 1, "{right}");
+        }
+        let beyond = format!("sim --seed {}", u64::MAX);
+        assert!(read(&beyond).is_err() && read("sim --moves 0%").is_err());
+    }
 
     #[test]
     fn parts_are_read() {
@@ -195,6 +230,8 @@ mod tests {
         for shown in ["one", "two", "swap", "all-but-one", "10%", "2.5%"] {
             assert_eq!(moves(shown).map(table::moved), Ok(shown.to_owned()));
         }
-        assert!(moves("three").is_err());
+        for wrong in ["three", "0%", "10"] {
+            assert!(moves(wrong).is_err(), "{wrong}");
+        }
     }
 }

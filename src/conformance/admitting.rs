@@ -8,14 +8,10 @@ use crate::conformance::network::Place;
 use crate::conformance::peer::Who;
 use crate::conformance::stage::{PATIENCE, Seen, Stage};
 use crate::wire::datagram::Datagram;
-use crate::wire::id::NodeId;
 use crate::wire::initiation::Mode;
 use crate::wire::list::List;
 use crate::wire::located::{Located, LocatedEntry, Source};
-use crate::wire::members::Members;
-use crate::wire::members_request::MembersRequest;
-use crate::wire::message::Message;
-use crate::wire::record::{MemberRecord, MemberState};
+use crate::wire::record::MemberState;
 use crate::wire::response::Response;
 
 /// The clock of the second peer: far from any real one, 12 s after the beginning of a time step.
@@ -25,64 +21,6 @@ pub(super) const OTHER_CLOCK_MS: u64 = 4_102_444_812_000;
 const LOOKS: Duration = Duration::from_secs(3);
 /// How soon a heartbeat follows a Response.
 const AT_ONCE: Duration = Duration::from_millis(700);
-
-impl Stage {
-    /// The target's whole member list, page by page, and the pages' lengths.
-    pub(super) fn pages(&mut self, who: Who) -> Result<Vec<Members>, String> {
-        let mut pages: Vec<Members> = Vec::new();
-        let mut after = NodeId::NONE;
-        loop {
-            let answer = self.ask(who, &MembersRequest { after }, |seen| page_after(seen, who, after).is_some());
-            let page = answer.as_ref().and_then(|seen| page_after(seen, who, after)).ok_or("silence")?;
-            pages.push(page);
-            match page.records.as_slice().last() {
-                Some(last) if page.more && pages.len() < 300 => after = last.id(),
-                Some(_) | None => return Ok(pages),
-            }
-        }
-    }
-
-    /// The records of the target's member list; none if it does not give them.
-    pub(super) fn records(&mut self, who: Who) -> Vec<MemberRecord> {
-        let pages = self.pages(who).unwrap_or_default();
-        pages.iter().flat_map(|page| page.records.iter().copied()).collect()
-    }
-
-    /// Tells the target records that are news.
-    pub(super) fn push(&mut self, who: Who, records: &[MemberRecord]) {
-        let mut records = records.to_vec();
-        records.sort_by_key(MemberRecord::id);
-        if let Ok(records) = List::try_from(records.as_slice()) {
-            self.tell(who, &Members { more: false, records });
-        }
-    }
-
-    /// The number of a next admission.
-    pub(super) fn next_admission(records: &[MemberRecord]) -> u32 {
-        records.iter().map(|record| record.admission).max().unwrap_or(0).saturating_add(1)
-    }
-
-    /// The record by which the first peer admits, or removes, another one.
-    pub(super) fn record(&mut self, who: Who, admission: u32, state: MemberState) -> Option<MemberRecord> {
-        let admitted_by = self.first.id();
-        let peer = self.peer(who);
-        Some(MemberRecord {
-            public_key: peer.identity.public_key(),
-            admitted_by,
-            admission,
-            state,
-            revision: 0,
-            name: peer.name?,
-        })
-    }
-}
-
-/// The page, if it is one to this peer that answers a request for what comes after this ID.
-fn page_after(seen: &Seen, who: Who, after: NodeId) -> Option<Members> {
-    let Some(Message::Members(page)) = seen.message(who) else { return None };
-    let fits = page.records.iter().all(|record| record.id() > after);
-    fits.then_some(*page)
-}
 
 /// Brings all peers in.
 pub(super) fn run(stage: &mut Stage) {
@@ -104,12 +42,7 @@ pub(super) fn run(stage: &mut Stage) {
     });
 
     let second = stage.second.id();
-    let asked = stage.wait(mark, LOOKS, |seen| {
-        [Who::First, Who::Third].into_iter().any(|who| match seen.message(who) {
-            Some(Message::Locate(locate)) => locate.ids.iter().any(|id| *id == second),
-            _ => false,
-        })
-    });
+    let asked = stage.wait(mark, LOOKS, |seen| seen.asks_for(second));
     stage.report.judge(&checks::ASKS, asked.is_some(), "a Locate for the second peer", || "none".to_owned());
     if let Err(reason) = called(stage) {
         stage.report.fail(&checks::CALLS, "an initiation of the target to the second peer", reason);

@@ -137,14 +137,17 @@ fn keep_sessions(stage: &mut Stage) {
             "no acknowledgement under it".to_owned()
         });
     }
-    let before = stage.third.sessions.len();
+    let Some(last) = stage.third.sessions.len().checked_sub(1) else {
+        stage.report.skip(&checks::PREVIOUS, "the third peer had no session before");
+        return;
+    };
     if stage.handshake(Who::Third).is_err() || stage.exchange(Who::Third).is_none() {
         stage.report.skip(&checks::PREVIOUS, "a second session did not come about");
         return;
     }
     // The session before is the last but one.
-    stage.third.sessions.swap(before - 1, before);
+    stage.third.sessions.swap(last, last + 1);
     let acked = stage.exchange(Who::Third).is_some();
-    stage.third.sessions.swap(before - 1, before);
+    stage.third.sessions.swap(last, last + 1);
     stage.report.judge(&checks::PREVIOUS, acked, "an acknowledgement under the session before", || "none".to_owned());
 }

@@ -18,6 +18,13 @@ const MOMENT: Duration = Duration::from_millis(400);
 
 /// Runs the checks.
 pub(super) fn run(stage: &mut Stage) {
+    cookies(stage);
+    // The target has handshakes to spare again before anything else is asked of it.
+    stage.pass(Duration::from_secs(4));
+    let _ = stage.exchange(Who::First);
+}
+
+fn cookies(stage: &mut Stage) {
     let (identity, run) = (stage.third.identity.clone(), stage.third.incarnation);
     let Some(mut initiator) = stage.begin(&identity, run) else { return };
     let index = initiator.sender();
@@ -43,9 +50,6 @@ pub(super) fn run(stage: &mut Stage) {
     stage.report.judge(&checks::COOKIE_TAKEN, taken, "a Response to a right mac2, under load", || {
         answer.map_or_else(|| "silence".to_owned(), |seen| seen.describe())
     });
-    // The target has handshakes to spare again before anything else is asked of it.
-    stage.pass(Duration::from_secs(4));
-    let _ = stage.exchange(Who::First);
 }
 
 /// The mac2 is right for another address, and then wrong for this one: no Response for either.

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use crate::auth::keys::{Direction, SessionKeys};
 use crate::auth::tag::TagKey;
-use crate::auth::totp::{STEP_MS, value};
+use crate::auth::totp::{STEP_MS, low8, value};
 use crate::wire::body::{Body, MAX_BODY};
 use crate::wire::datagram::Datagram;
 use crate::wire::header::{Header, MAGIC_VERSION, TAG_LEN};
@@ -162,7 +162,7 @@ impl Forge {
     }
 }
 
-/// The receiver index of a datagram that has the form of a tagged one.
+/// The header of a datagram that has the form of a tagged one.
 pub(super) fn header_of(datagram: &[u8]) -> Option<Header> {
     match Datagram::parse(datagram).ok()? {
         Datagram::Tagged(header) => Some(header),
@@ -172,8 +172,4 @@ pub(super) fn header_of(datagram: &[u8]) -> Option<Header> {
 
 fn step_text(seen: u8, own: u64) -> String {
     format!("step {seen} in the header, where link time says {} (T = {own})", low8(own))
-}
-
-fn low8(step: u64) -> u8 {
-    step.to_le_bytes()[0]
 }

@@ -9,15 +9,12 @@ use crate::conformance::checks;
 use crate::conformance::forge::Forge;
 use crate::conformance::network::Place;
 use crate::conformance::peer::Who;
-use crate::conformance::stage::{PATIENCE, Seen, Stage, What};
+use crate::conformance::stage::{ATTEMPTS, PATIENCE, Seen, Stage, What};
 use crate::driver::clock;
 use crate::wire::address::Address;
 use crate::wire::id::{ClusterId, Incarnation, Index, NodeId};
 use crate::wire::initiation::Initiation;
 use crate::wire::response::{Response, ResponsePayload, Verdict};
-
-/// How often an initiation is sent that may have been lost on the way.
-const ATTEMPTS: usize = 3;
 
 impl Stage {
     /// A random session index.

@@ -4,16 +4,13 @@ use std::time::{Duration, Instant};
 
 use crate::conformance::checks;
 use crate::conformance::peer::Who;
-use crate::conformance::stage::{PATIENCE, Seen, Stage};
+use crate::conformance::stage::{BEAT, PATIENCE, Seen, Stage, one_or_none};
 use crate::driver::clock;
 use crate::wire::address::Address;
 use crate::wire::heartbeat::Heartbeat;
 use crate::wire::leave::Leave;
 use crate::wire::located::Source;
-use crate::wire::message::Message;
 
-/// The longest that a node with an interval of 10 s waits for its next heartbeat on a link, and some time.
-const BEAT: Duration = Duration::from_secs(14);
 /// The longest until a heartbeat that everybody gets.
 const BURST: Duration = Duration::from_millis(800);
 /// The bounds within which a heartbeat is repeated. Spec: `RESEND_FIRST`.
@@ -38,8 +35,7 @@ fn everybody(stage: &mut Stage) {
     let second = stage.wait(mark, BURST, |seen| seen.is_heartbeat(Who::Second)).is_some();
     let third = stage.wait(mark, BURST, |seen| seen.is_heartbeat(Who::Third)).is_some();
     stage.report.judge(&checks::EVERYBODY, second && third, "heartbeats to the two others at once", || {
-        let word = |came: bool| if came { "one" } else { "none" };
-        format!("second: {}, third: {}", word(second), word(third))
+        format!("second: {}, third: {}", one_or_none(second), one_or_none(third))
     });
     let _ = stage.exchange(Who::First);
 }
@@ -74,21 +70,13 @@ fn silence(stage: &mut Stage) {
             if other { format!("one after {} ms", took.as_millis()) } else { "none".to_owned() }
         },
     );
-    let asked = stage.wait(mark, SEARCH, |seen| {
-        [Who::First, Who::Third].into_iter().any(|who| {
-            let Some(Message::Locate(locate)) = seen.message(who) else { return false };
-            locate.ids.iter().any(|id| *id == second)
-        })
-    });
+    let asked = stage.wait(mark, SEARCH, |seen| seen.asks_for(second));
     let called = stage.wait(mark, PATIENCE, |seen| seen.initiation(Who::Second).is_some());
     stage.report.judge(
         &checks::SUSPECTS,
         asked.is_some() && called.is_some(),
         "a Locate to others and an initiation",
-        || {
-            let word = |came: bool| if came { "one" } else { "none" };
-            format!("Locate: {}, initiation: {}", word(asked.is_some()), word(called.is_some()))
-        },
+        || format!("Locate: {}, initiation: {}", one_or_none(asked.is_some()), one_or_none(called.is_some())),
     );
     stage.second.mute = false;
     let acked = stage.exchange(Who::Second).is_some();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::conformance::checks;
 use crate::conformance::network::Place;
 use crate::conformance::peer::Who;
-use crate::conformance::stage::{Mark, PATIENCE, Seen, Stage};
+use crate::conformance::stage::{Mark, PATIENCE, Seen, Stage, one_or_none};
 use crate::wire::address::Address;
 use crate::wire::id::NodeId;
 use crate::wire::list::List;
@@ -73,10 +73,7 @@ fn rendezvous(stage: &mut Stage, mark: Mark) {
         &checks::RENDEZVOUS,
         told && beat,
         "a Rendezvous with the asker's address, and a Heartbeat",
-        || {
-            let word = |came: bool| if came { "one" } else { "none" };
-            format!("Rendezvous: {}, Heartbeat: {}", word(told), word(beat))
-        },
+        || format!("Rendezvous: {}, Heartbeat: {}", one_or_none(told), one_or_none(beat)),
     );
 }
 

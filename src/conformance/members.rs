@@ -1,4 +1,4 @@
-//! The member list: its pages, its digest, and which records it takes.
+//! The target's member list: its pages, its digest, and which records it takes.
 
 use std::time::Duration;
 
@@ -10,12 +10,72 @@ use crate::conformance::peer::Who;
 use crate::conformance::stage::{Mark, PATIENCE, Seen, Stage};
 use crate::driver::clock;
 use crate::wire::id::{Digest, NodeId, PublicKey};
+use crate::wire::list::List;
 use crate::wire::members::Members;
+use crate::wire::members_request::MembersRequest;
 use crate::wire::message::Message;
 use crate::wire::record::{MemberRecord, MemberState};
 
 /// How long news may take to be passed on: `NEWS_PAUSE` may be 2 s.
 const NEWS: Duration = Duration::from_millis(2_500);
+
+impl Stage {
+    /// The target's whole member list, page by page.
+    pub(super) fn pages(&mut self, who: Who) -> Result<Vec<Members>, String> {
+        let mut pages: Vec<Members> = Vec::new();
+        let mut after = NodeId::NONE;
+        loop {
+            let answer = self.ask(who, &MembersRequest { after }, |seen| page_after(seen, who, after).is_some());
+            let page = answer.as_ref().and_then(|seen| page_after(seen, who, after)).ok_or("silence")?;
+            pages.push(page);
+            match page.records.as_slice().last() {
+                Some(last) if page.more && pages.len() < 300 => after = last.id(),
+                Some(_) | None => return Ok(pages),
+            }
+        }
+    }
+
+    /// The records of the target's member list; none if it does not give them.
+    pub(super) fn records(&mut self, who: Who) -> Vec<MemberRecord> {
+        let pages = self.pages(who).unwrap_or_default();
+        pages.iter().flat_map(|page| page.records.iter().copied()).collect()
+    }
+
+    /// Tells the target records that are news.
+    pub(super) fn push(&mut self, who: Who, records: &[MemberRecord]) {
+        let mut records = records.to_vec();
+        records.sort_by_key(MemberRecord::id);
+        if let Ok(records) = List::try_from(records.as_slice()) {
+            self.tell(who, &Members { more: false, records });
+        }
+    }
+
+    /// The number of a next admission.
+    pub(super) fn next_admission(records: &[MemberRecord]) -> u32 {
+        records.iter().map(|record| record.admission).max().unwrap_or(0).saturating_add(1)
+    }
+
+    /// The record by which the first peer admits, or removes, another one.
+    pub(super) fn record(&mut self, who: Who, admission: u32, state: MemberState) -> Option<MemberRecord> {
+        let admitted_by = self.first.id();
+        let peer = self.peer(who);
+        Some(MemberRecord {
+            public_key: peer.identity.public_key(),
+            admitted_by,
+            admission,
+            state,
+            revision: 0,
+            name: peer.name?,
+        })
+    }
+}
+
+/// The page, if it is one to this peer that answers a request for what comes after this ID.
+fn page_after(seen: &Seen, who: Who, after: NodeId) -> Option<Members> {
+    let Some(Message::Members(page)) = seen.message(who) else { return None };
+    let fits = page.records.iter().all(|record| record.id() > after);
+    fits.then_some(*page)
+}
 
 /// Runs the checks.
 pub(super) fn run(stage: &mut Stage) {

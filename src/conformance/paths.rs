@@ -136,18 +136,21 @@ fn wrong_answer(stage: &mut Stage) {
     budget(stage, mark, new, sent);
     let probe = stage.mark();
     // Wherever the target thinks that the peer is, it sends the answer to a question there.
-    let unmoved = stage.wait(mark, Duration::ZERO, |seen| {
+    let sent_there = stage.wait(mark, Duration::ZERO, |seen| {
         seen.place == new && seen.message(Who::Third).is_some() && seen.challenge(Who::Third).is_none()
     });
     stage.third.deaf.clear();
     let back = stage.exchange(Who::Third);
     let there = stage.since(probe).iter().any(|seen| seen.place == new);
-    let holds = unmoved.is_none() && back.is_some() && !there;
+    let holds = sent_there.is_none() && back.is_some() && !there;
     stage.report.judge(
         &checks::WRONG_ANSWER,
         holds,
         "nothing but challenges at the address that did not answer right",
-        || unmoved.map_or_else(|| "no answer where the peer is".to_owned(), |seen| seen.describe()),
+        || {
+            let elsewhere = if there { "an answer at that address" } else { "no answer where the peer is" };
+            sent_there.map_or_else(|| elsewhere.to_owned(), |seen| seen.describe())
+        },
     );
 }
 

@@ -58,7 +58,7 @@ impl Outcomes {
         self.outcomes.entry(check.name).or_insert_with(|| Outcome::Skipped { why: why.into() });
     }
 
-    /// Either of the two.
+    /// Passes the check if it `holds`, and fails it else.
     pub(super) fn judge(&mut self, check: &Check, holds: bool, expected: &str, seen: impl FnOnce() -> String) {
         if holds { self.pass(check) } else { self.fail(check, expected, seen()) }
     }

@@ -26,8 +26,10 @@ use crate::wire::response::Response;
 pub(super) const PATIENCE: Duration = Duration::from_millis(1500);
 /// How long silence is listened for.
 pub(super) const SILENCE: Duration = Duration::from_millis(1500);
-/// How often a question is asked that may have been lost on the way.
-const ATTEMPTS: usize = 3;
+/// The longest that a node with an interval of 10 s waits for its next heartbeat on a link, and some time.
+pub(super) const BEAT: Duration = Duration::from_secs(14);
+/// How often something is sent that may have been lost on the way.
+pub(super) const ATTEMPTS: usize = 3;
 
 /// A run.
 pub(super) struct Stage {
@@ -291,6 +293,14 @@ impl Seen {
         matches!(self.message(to), Some(Message::Heartbeat(_)))
     }
 
+    /// Whether it asks the first or the third peer where this member is.
+    pub(super) fn asks_for(&self, id: NodeId) -> bool {
+        [Who::First, Who::Third].into_iter().any(|who| match self.message(who) {
+            Some(Message::Locate(locate)) => locate.ids.iter().any(|wanted| *wanted == id),
+            _ => false,
+        })
+    }
+
     /// The bytes of a challenge to this peer.
     pub(super) fn challenge(&self, to: Who) -> Option<[u8; 8]> {
         if let Message::PathChallenge(challenge) = self.message(to)? { Some(challenge.0) } else { None }
@@ -324,6 +334,11 @@ impl Seen {
         };
         format!("{what}, {} bytes, from {} to {}", self.bytes, self.from, name(self.place))
     }
+}
+
+/// Whether something came, in a word.
+pub(super) fn one_or_none(came: bool) -> &'static str {
+    if came { "one" } else { "none" }
 }
 
 /// A place in words.

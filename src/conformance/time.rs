@@ -1,6 +1,6 @@
 //! Link time: the second peer's session, whose clock is decades away from any other.
 
-use crate::auth::totp::STEP_MS;
+use crate::auth::totp::{STEP_MS, low8};
 use crate::conformance::bait::Baits;
 use crate::conformance::checks;
 use crate::conformance::forge::Plan;
@@ -12,7 +12,11 @@ use crate::driver::clock;
 pub(super) fn run(stage: &mut Stage) {
     stage.settle(Who::Second);
     let Some(own) = stage.second.session().map(|session| session.step(clock::now())) else { return };
-    let before = step_of_ack(stage, own - 1);
+    let Some(last) = own.checked_sub(1) else {
+        stage.report.skip(&checks::NEAR, "link time has only begun: there is no step before");
+        return;
+    };
+    let before = step_of_ack(stage, last);
     let same = step_of_ack(stage, own);
     let after = step_of_ack(stage, own + 1);
     let taken = before.is_some() && same.is_some() && after.is_some();
@@ -74,8 +78,4 @@ fn ahead(stage: &mut Stage, link_ms: u64) {
         let behind = link_ms.saturating_sub(session.link_ms(clock::now()));
         session.ahead_ms = session.ahead_ms.saturating_add(behind).min(30_000);
     }
-}
-
-fn low8(step: u64) -> u8 {
-    step.to_le_bytes()[0]
 }

@@ -68,7 +68,7 @@ impl Node {
             if self.links.iter().any(|(other, link)| other != slot && link.is_up() && missed(link)) {
                 self.heartbeat_everybody(now);
             } else {
-                self.heartbeat_longest_silent(now);
+                self.heartbeat_longest_unreflected(now);
             }
         }
     }
@@ -183,19 +183,19 @@ impl Node {
             self.arm_node(NodeTimer::Exchange, due);
             return;
         }
-        self.heartbeat_longest_silent(now);
+        self.heartbeat_longest_unreflected(now);
         self.arm_node(NodeTimer::Exchange, now + pause);
     }
 
     /// Begins an exchange with the peer that said longest ago where it sees this node.
-    fn heartbeat_longest_silent(&mut self, now: Instant) {
-        let longest_silent = self
+    fn heartbeat_longest_unreflected(&mut self, now: Instant) {
+        let oldest = self
             .links
             .iter()
             .filter(|(_, link)| link.is_up() && link.role.calls() && link.outstanding.is_none())
             .min_by_key(|(_, link)| link.reflected)
             .map(|(slot, _)| slot);
-        if let Some(slot) = longest_silent {
+        if let Some(slot) = oldest {
             self.transmit_heartbeat(now, slot);
         }
     }

@@ -131,7 +131,8 @@ impl Node {
             self.links.release(attempt.initiator.sender());
         }
         self.set_state(now, slot, PeerState::Left);
-        self.arm(slot, LinkTimer::Retry, now + RETRY_MAX);
+        let pause = self.jitter.spread(RETRY_MAX, 80..=100);
+        self.arm(slot, LinkTimer::Retry, now + pause);
         if let Some(peer) = self.told_of(slot) {
             self.outbox.event(Event::PeerLeft { peer });
         }

@@ -100,6 +100,25 @@ impl Default for Scenario {
 }
 
 impl Scenario {
+    /// How many nodes are to move.
+    #[must_use]
+    pub fn movers(&self) -> u16 {
+        match self.moves {
+            Moves::One => 1,
+            Moves::Two | Moves::Swap => 2,
+            Moves::PerMille(part) => {
+                u16::try_from(u32::from(self.nodes) * u32::from(part) / 1000).unwrap_or(u16::MAX).max(1)
+            }
+            Moves::AllButOne => self.nodes - 1,
+        }
+    }
+
+    /// How many nodes can move. No more do, whatever is asked for.
+    #[must_use]
+    pub fn movable(&self) -> u16 {
+        self.nodes - u16::from(self.nat.is_some())
+    }
+
     /// Plays the scenario once for each seed.
     #[must_use]
     pub fn play_all(&self, seeds: Range<u64>) -> Outcome {
@@ -122,7 +141,10 @@ impl Scenario {
         let before = total(world, self.nodes);
         world.run_for(QUIET);
         let quiet = since(before, total(world, self.nodes));
-        stage.move_hosts(self.moves);
+        match self.moves {
+            Moves::Swap => stage.swap(),
+            Moves::One | Moves::Two | Moves::PerMille(_) | Moves::AllButOne => stage.scatter(self.movers().into()),
+        }
         Run { formed, quiet, healed: stage.world.run_until(self.patience, World::whole) }
     }
 
@@ -177,18 +199,6 @@ struct Stage {
 }
 
 impl Stage {
-    fn move_hosts(&mut self, moves: Moves) {
-        let all = self.hosts.len();
-        let fraction = |per_mille: u16| (all * usize::from(per_mille) / 1000).max(1);
-        match moves {
-            Moves::One => self.scatter(1),
-            Moves::Two => self.scatter(2),
-            Moves::PerMille(per_mille) => self.scatter(fraction(per_mille)),
-            Moves::AllButOne => self.scatter(all - 1),
-            Moves::Swap => self.swap(),
-        }
-    }
-
     /// Moves so many, chosen by chance, to addresses that nobody had.
     fn scatter(&mut self, movers: usize) {
         for n in self.choose(movers) {

@@ -62,7 +62,7 @@ impl Trace {
     }
 }
 
-/// The command that plays a seed again, for whoever runs now: a test of this crate, or `dddns sim`.
+/// The command that plays a seed again, for whoever runs now: a test of this crate, `dddns sim`, or a fuzz target.
 fn repeat(seed: u64) -> String {
     let thread = std::thread::current();
     let test = thread.name().unwrap_or_default();
@@ -72,7 +72,8 @@ fn repeat(seed: u64) -> String {
     let target = match program.rsplit_once('-') {
         Some(("dddns", _)) => "--lib".to_owned(),
         Some((file, _)) => format!("--test {file}"),
-        None => return format!("the same command with --seed {seed} --seeds 1"),
+        None if program == "dddns" => return format!("the same command with --seed {seed} --seeds 1"),
+        None => return "the same program with the same input".to_owned(),
     };
     format!("DDDNS_SEED={seed} cargo test --no-default-features --features sim {target} {test}")
 }

@@ -53,6 +53,8 @@ pub struct World {
     pub(super) apart: Cell<(HostId, HostId)>,
     pub(super) laws: Laws,
     pub(super) trace: Trace,
+    /// Whether a law was broken, and the panic says what happened before.
+    broken: Cell<bool>,
     /// Room for what a node wants to be sent, kept between steps.
     outgoing: Vec<(Address, Vec<u8>)>,
 }
@@ -111,6 +113,7 @@ impl World {
             apart: Cell::default(),
             laws: Laws::default(),
             trace: Trace::default(),
+            broken: Cell::default(),
             outgoing: Vec::new(),
         }
     }
@@ -353,7 +356,8 @@ impl World {
     /// Ends the run if a law is broken.
     fn judge(&self, host: HostId, verdict: Verdict) {
         if let Err(Broken { law, what }) = verdict {
-            panic!("host {host} breaks {law}: {what}");
+            self.broken.set(true);
+            panic!("host {host} breaks {law}: {what}\n{}", self.report());
         }
     }
 
@@ -364,9 +368,9 @@ impl World {
 }
 
 impl Drop for World {
-    /// A run that fails, by a law or by what its scenario asserts, says what happened.
+    /// A run that fails by what its scenario asserts says what happened; one that breaks a law has.
     fn drop(&mut self) {
-        if std::thread::panicking() {
+        if std::thread::panicking() && !self.broken.get() {
             eprintln!("{}", self.report());
         }
     }

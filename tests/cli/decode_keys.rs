@@ -143,6 +143,26 @@ fn what_was_changed_or_is_of_another_session_is_told_apart() {
 }
 
 #[test]
+fn a_right_tag_on_a_body_that_does_not_open_is_told_from_a_wrong_one() {
+    let machine = Machine::new();
+    let record = recorded();
+    let right = session(&record, &prk(&record));
+    // Another session of the same indices, whose keys fit nothing, does not hide what the right ones say.
+    let file = keys(&machine, &(right + &session(&record, &"5e".repeat(32))));
+    let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/spec/vectors/sessions.json")).unwrap();
+    let all: Value = serde_json::from_str(&text).unwrap();
+    let sequences = all["vectors"].as_array().unwrap().iter().flat_map(|all| all["datagrams"].as_array().unwrap());
+    let unsealed: Vec<&Value> = sequences.filter(|datagram| datagram["verdict"] == "bad-seal").collect();
+    assert!(!unsealed.is_empty());
+    for datagram in unsealed {
+        let ended = machine.dddns(&["decode", "--keys", &file, datagram["datagram"].as_str().unwrap()]).with(1);
+        assert!(ended.stdout.contains("  seal tag        WRONG: "), "{}", ended.stdout);
+        assert!(ended.stdout.contains("  tag             valid\n"), "{}", ended.stdout);
+        assert!(ended.stdout.ends_with("the sealed body does not open\n"), "{}", ended.stdout);
+    }
+}
+
+#[test]
 fn a_handshake_shows_who_calls_to_whoever_is_called() {
     let machine = Machine::new();
     let record = recorded();
@@ -171,19 +191,24 @@ fn a_file_of_keys_that_is_wrong_is_refused_without_showing_it() {
     let record = recorded();
     let secret = "5e".repeat(32);
     let good = session(&record, &secret);
-    for wrong in [
-        good.replace("prk", "prq"),
-        good.replace(&secret, &secret[2..]),
-        good.replace(&secret, &format!("{secret}zz")),
-        good.replace("clock_ms = ", &format!("clock_ms = \"{secret}\" # ")),
-        good.replace("clock_ms = ", "clock_ms = -"),
-        format!("{secret}\n{good}"),
-        format!("[[node]]\nsecret = \"{secret}\"\ncluster = 7\n"),
+    for (wrong, said) in [
+        (good.replace("prk", "prq"), "a key that does not belong there"),
+        (good.replace("prk = ", "# "), "missing field `prk`"),
+        (good.replace(&secret, &secret[2..]), "expected 32 bytes in hexadecimal"),
+        (good.replace(&secret, &format!("{secret}zz")), "expected 32 bytes in hexadecimal"),
+        (
+            good.replace("clock_ms = ", &format!("clock_ms = \"{secret}\" # ")),
+            "not the kind of value that belongs there",
+        ),
+        (good.replace("clock_ms = ", "clock_ms = -"), "not the kind of value that belongs there"),
+        (format!("{secret}\n{good}"), "keys.toml:1: "),
+        (format!("[[node]]\nsecret = \"{secret}\"\ncluster = 7\n"), "not the kind of value that belongs there"),
     ] {
         let file = keys(&machine, &wrong);
         let ended = machine.dddns(&["decode", "--keys", &file, "d110"]).with(1);
         assert!(ended.stdout.is_empty() && !ended.stderr.contains(&secret[..16]), "{}", ended.stderr);
         assert!(ended.stderr.contains("keys.toml:") && ended.stderr.contains("--help"), "{}", ended.stderr);
+        assert!(ended.stderr.contains(said), "{said}: {}", ended.stderr);
     }
     let missing = machine.file("nothing");
     machine.dddns(&["decode", "--keys", missing.to_str().unwrap(), "d110"]).with(1).saying(&["there is no file"]);

@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 use crate::auth::keys::{Direction, SessionKeys};
 use crate::auth::replay::Window;
 use crate::auth::tag::TagKey;
-use crate::auth::totp::{STEP_MS, value};
+use crate::auth::totp::{STEP_MS, low8, value};
 use crate::wire::body::Body;
 use crate::wire::datagram::SEAL_LEN;
 use crate::wire::header::{Header, TAG_LEN};
@@ -253,10 +253,6 @@ fn rebuild(own: u64, low: u8) -> Option<u64> {
         u8::MAX => own.checked_sub(1),
         _ => None,
     }
-}
-
-fn low8(step: u64) -> u8 {
-    step.to_le_bytes()[0]
 }
 
 fn millis(duration: Duration) -> u64 {

@@ -146,10 +146,10 @@ impl Addresses {
             hold("P11", account.is_some_and(|account| account.proved(id, now)), || {
                 format!("{new} became the address of {id}, on whose machine no challenge sent there has arrived")
             })?;
+            // Where another run of the peer waits, the goodbye of the present one lets it in (STATE-10).
             let confirms = arrival.peer.is_some_and(|(_, pending)| pending);
-            hold("P11", confirms || matches!(arrival.kind, Kind::RESPONSE | Kind::PATH_RESPONSE), || {
-                format!("{new} became the address of {id} by a {}", arrival.kind)
-            })?;
+            let proves = matches!(arrival.kind, Kind::RESPONSE | Kind::PATH_RESPONSE | Kind::LEAVE);
+            hold("P11", confirms || proves, || format!("{new} became the address of {id} by a {}", arrival.kind))?;
         }
         let began = after.on_trial && before.is_some_and(|before| !before.on_trial);
         let highest = before.and_then(|before| before.session).and_then(|(_, highest)| highest);
