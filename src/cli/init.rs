@@ -50,7 +50,9 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
     if let Some(config) = &setup.new_config {
         config.write()?;
     }
-    if state.is_none() || removed {
+    // A join that was cut short, or refused, leaves the list of a cluster behind in which this node never was.
+    let stale = state.as_ref().is_none_or(|state| state.joined_with.is_some());
+    if stale || removed {
         state_file::write(&setup.dir.state(), &State::default())?;
     }
     // Last, since it is what makes this a node: an `init` that was cut short can be run again.

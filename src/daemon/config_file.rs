@@ -97,11 +97,16 @@ impl ConfigFile {
                 });
             }
         }
+        let members = reader.set(file.max_members, |number| max_members(*number))?;
+        if let Some(set) = members.as_ref().filter(|set| usize::from(set.value.get()) <= peers.len()) {
+            let message = format!("there is no room for this node and its {} peers", peers.len());
+            return Err(Mistake { line: set.line, column: 1, message });
+        }
         Ok(Self {
             name: reader.set(file.name, |text| text.parse::<Name>())?,
             listen: reader.listen(file.listen)?,
             heartbeat: reader.set(file.heartbeat, |text| heartbeat(text))?,
-            max_members: reader.set(file.max_members, |number| max_members(*number))?,
+            max_members: members,
             receive_buffer: reader.set(file.receive_buffer, |bytes| buffer(*bytes))?,
             send_buffer: reader.set(file.send_buffer, |bytes| buffer(*bytes))?,
             peers,
@@ -247,7 +252,9 @@ fn place(text: &str) -> Result<Place, String> {
     let no_port =
         || format!("{text:?} needs a host and a port, such as \"192.0.2.7:7733\" or \"attic.example.net:7733\"");
     if let Ok(address) = text.parse::<SocketAddr>() {
-        return Address::try_from(address).map(Place::Address).map_err(|error| error.to_string());
+        let address = Address::try_from(address).map_err(|error| error.to_string())?;
+        let refused = || format!("{text:?} is no address of a machine");
+        return address.is_unicast().then_some(Place::Address(address)).ok_or_else(refused);
     }
     let (host, port) = text.rsplit_once(':').ok_or_else(no_port)?;
     let port: u16 = port.parse().map_err(|_| no_port())?;
@@ -316,12 +323,29 @@ mod tests {
     #[test]
     fn mistakes_about_peers_are_shown_at_their_place() {
         let peer = |rest: &str| format!("[[peer]]\nname = \"attic\"\n{rest}");
+        let crowd = format!("max_members = 2\n{}", peer(&format!("public_key = \"{KEY}\"\n")));
+        ConfigFile::parse(&crowd).unwrap();
+        let other = KEY.replace("aeaq", "aeba");
+        let crowd = format!("{crowd}[[peer]]\nname = \"cabin\"\npublic_key = \"{other}\"\n");
+        insta::assert_snapshot!(mistake(&crowd), @"1:1: there is no room for this node and its 2 peers");
         insta::assert_snapshot!(mistake(&peer("")), @"1:1: missing field `public_key`");
         insta::assert_snapshot!(mistake(&peer("public_key = \"short\"")), @"3:14: a public key is 52 characters: dddns status --json shows a node's own");
         insta::assert_snapshot!(mistake(&peer(&format!("public_key = \"{KEY}\"\nadresses = []"))), @"4:1: unknown key `adresses`: did you mean `addresses`?");
-        for address in
-            ["192.0.2.7", "192.0.2.300:1", "host", "host:", "host:0", "host:70000", ":1", "a b:1", "[::1:7733"]
-        {
+        for address in [
+            "192.0.2.7",
+            "192.0.2.300:1",
+            "host",
+            "host:",
+            "host:0",
+            "host:70000",
+            ":1",
+            "a b:1",
+            "[::1:7733",
+            "224.0.0.1:1",
+            "255.255.255.255:1",
+            "[ff02::1]:1",
+            "0.0.0.1:1",
+        ] {
             let text = peer(&format!("public_key = \"{KEY}\"\naddresses = [\"{address}\"]"));
             assert!(mistake(&text).starts_with("4:14: "), "{address}: {}", mistake(&text));
         }

@@ -128,6 +128,7 @@ impl ControlServer {
         let mut parsed = Vec::new();
         for text in addresses {
             match reachable(text, port) {
+                Ok(address) if parsed.contains(&address) => {}
                 Ok(address) => parsed.push(address),
                 Err(message) => return error(ErrorKind::BadRequest, message),
             }
@@ -189,7 +190,8 @@ impl ControlServer {
 pub(crate) fn reachable(text: &str, port: u16) -> Result<Address, String> {
     let with_port = text.parse::<SocketAddr>().or_else(|_| text.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, port)));
     let address = with_port.map_err(|_| format!("{text:?} is neither an IP address nor one with a port"))?;
-    Address::try_from(address).map_err(|error| format!("{text:?}: {error}"))
+    let address = Address::try_from(address).map_err(|error| format!("{text:?}: {error}"))?;
+    address.is_unicast().then_some(address).ok_or_else(|| format!("{text:?} is no address of a machine"))
 }
 
 fn node_id(text: &str) -> Result<NodeId, Reply> {
@@ -245,7 +247,8 @@ mod tests {
         ] {
             assert_eq!(reachable(text, 7733).unwrap().to_string(), address);
         }
-        for text in ["", "host", "192.0.2", "0.0.0.0", "192.0.2.7:0", "[2001:db8::1]"] {
+        for text in ["", "host", "192.0.2", "0.0.0.0", "192.0.2.7:0", "[2001:db8::1]", "255.255.255.255", "224.0.0.1:1"]
+        {
             assert!(reachable(text, 7733).is_err(), "{text}");
         }
     }

@@ -1,6 +1,5 @@
 //! Addresses that somebody claims for a peer: worth a probe, never a fact. Spec: `spec/addresses.md` section 4.
 
-use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use crate::node::links::Slot;
@@ -119,10 +118,7 @@ pub(crate) fn acceptable(address: Address, via: Option<Address>) -> bool {
     if local && via.is_some_and(|via| Scope::of(via.ip()) != scope) {
         return false;
     }
-    match address.ip() {
-        IpAddr::V4(ip) => !ip.is_multicast() && !ip.is_broadcast() && ip.octets()[0] != 0,
-        IpAddr::V6(ip) => !ip.is_multicast(),
-    }
+    address.is_unicast()
 }
 
 #[cfg(test)]

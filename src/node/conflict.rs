@@ -66,6 +66,12 @@ impl Node {
     /// of the peer may still be alive, and not at all, if it is.
     pub(super) fn establish(&mut self, now: Instant, slot: Slot, newcomer: Newcomer) -> bool {
         let Some(link) = self.links.get(slot) else { return false };
+        let another = link.incarnation.is_some_and(|present| present != newcomer.incarnation);
+        if another && link.session.as_ref().is_some_and(|present| newcomer.began <= present.established()) {
+            // Its confirmation was held back on its way: the run that is talked to came later.
+            self.links.release(newcomer.session.local_index());
+            return false;
+        }
         match standing(now, link, newcomer.incarnation) {
             Standing::Welcome => self.take_in(now, slot, newcomer),
             Standing::Earlier => {
@@ -169,7 +175,7 @@ impl Node {
         }
     }
 
-    /// The run that waits for the end of a contest says goodbye.
+    /// The run that waits for the end of a contest, or the one that it would replace, ends the link.
     pub(super) fn forget_contest(&mut self, slot: Slot) {
         self.disarm(slot, LinkTimer::Contest);
         let contest = self.links.get_mut(slot).and_then(|link| link.rare_mut().contest.take());
@@ -212,6 +218,8 @@ impl Node {
         for index in ended.chain(attempt) {
             self.links.release(index);
         }
+        self.end_sync(now, slot);
+        self.forget_contest(slot);
         self.enter_conflict(now, slot);
         if !self.doubled {
             self.doubled = true;

@@ -100,9 +100,9 @@ impl Node {
 
     /// The session is old: makes a new one, while the old one goes on.
     pub(super) fn rekey(&mut self, now: Instant, slot: Slot) {
-        let Some(link) = self.links.get(slot).filter(|link| link.role.calls()) else { return };
-        // A peer that does not answer gets handshakes enough from those who look for it.
-        if let Some(current) = link.path.current().filter(|_| link.is_up()) {
+        let Some(link) = self.links.get(slot) else { return };
+        // A peer that does not answer gets handshakes enough from those who look for it, and a guest makes its own.
+        if let Some(current) = link.path.current().filter(|_| link.is_up() && link.role.calls()) {
             self.initiate(now, slot, current);
         }
         let retry = self.jitter.spread(REKEY_RETRY, 100..=200);
@@ -346,6 +346,7 @@ impl Node {
     /// Takes a new session into use. Of two handshakes that crossed, both sides keep the one that the node with the
     /// lower ID began; the other one is still received with for a while.
     pub(super) fn install(&mut self, now: Instant, slot: Slot, session: Box<Session>, began: Instant) {
+        let soon = self.jitter.spread(self.interval() / 5, 20..=100);
         let Some(link) = self.links.get_mut(slot) else { return };
         let index = session.local_index();
         let by_lower = session.is_initiator() == (self.id < link.id);
@@ -360,6 +361,10 @@ impl Node {
             link.outstanding = None;
             link.timed = None;
             link.timers.set(LinkTimer::Resend, None);
+            if link.is_up() && link.role.calls() && !link.timers.runs(LinkTimer::Heartbeat) {
+                // The heartbeat that was waited for is answered under no session any more.
+                link.timers.set(LinkTimer::Heartbeat, Some(now + soon));
+            }
             std::mem::replace(&mut link.previous, before)
         };
         let attempt = link.attempt.take();
@@ -395,7 +400,7 @@ impl Node {
         self.arm_pending();
     }
 
-    fn arm_pending(&mut self) {
+    pub(super) fn arm_pending(&mut self) {
         if let Some(expiry) = self.responder.next_expiry() {
             self.arm_node(NodeTimer::Pending, expiry);
         }

@@ -119,7 +119,7 @@ impl Node {
         self.exchanged(now, arrival, heartbeat.seen);
         self.compare_digest(now, arrival.slot, heartbeat.digest);
         if let Some(reflection) = heartbeat.reflection {
-            self.reflected(now, arrival.slot, reflection);
+            self.reflected_by(now, arrival, reflection);
         }
     }
 
@@ -134,7 +134,7 @@ impl Node {
         }
         self.exchanged(now, arrival, ack.acked);
         self.compare_digest(now, arrival.slot, ack.digest);
-        self.reflected(now, arrival.slot, ack.reflection);
+        self.reflected_by(now, arrival, ack.reflection);
     }
 
     /// Acknowledges the heartbeat with this counter, to where it came from if that address has proved itself.

@@ -13,6 +13,7 @@ use crate::node::error::CommandError;
 use crate::node::event::{Event, Refusal};
 use crate::node::handshakes::{ATTEMPT, INITIATION_RESEND, fresh_index};
 use crate::node::history::History;
+use crate::node::invites::Invites;
 use crate::node::links::Owner;
 use crate::node::members::Members;
 use crate::node::pending;
@@ -166,6 +167,7 @@ impl Node {
     /// The node belongs to no cluster any more, or to none after all.
     pub(super) fn forget_cluster(&mut self, now: Instant) {
         self.cluster = None;
+        self.admit_nobody();
         self.disarm_node(NodeTimer::Exchange);
         self.members = Members::new(self.id, self.config.max_members.get());
         self.revision.members += 1;
@@ -175,6 +177,16 @@ impl Node {
         self.sync = Sync::default();
         self.forget_directory();
         self.members_changed(now);
+    }
+
+    /// Whoever has an invite of this node, or is about to confirm a handshake, comes too late.
+    pub(super) fn admit_nobody(&mut self) {
+        self.invites = Invites::default();
+        self.revision.members += 1;
+        for index in self.responder.take_all() {
+            self.links.release(index);
+        }
+        self.arm_pending();
     }
 
     pub(super) fn stop_joining(&mut self) {

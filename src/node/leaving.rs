@@ -59,6 +59,9 @@ impl Node {
         if self.cluster.is_none() {
             return Err(CommandError::NoCluster);
         }
+        if self.leaving.is_some() {
+            return Ok(());
+        }
         self.stop_joining();
         if let Some(own) = self.members.get(self.id) {
             let record = self.removal(own);

@@ -33,6 +33,10 @@ impl Node {
             if up {
                 self.send_heartbeat(now, slot);
             }
+            if self.links.get(slot).is_some_and(|link| !link.timers.runs(LinkTimer::Retry)) {
+                let spread = self.jitter.spread(SPREAD, 0..=100);
+                self.arm(slot, LinkTimer::Retry, now + spread);
+            }
         }
     }
 

@@ -190,13 +190,14 @@ impl Node {
         let answered = |link: &Link| matches!(link.state, PeerState::Up | PeerState::Suspect | PeerState::Conflict);
         let somebody = self.links.iter().next().is_some();
         let alone = somebody && !self.links.iter().any(|(_, link)| answered(link));
-        let patient = now < self.started + self.lost_after();
         if alone == self.orphan {
             return;
         }
-        if alone && patient && self.links.iter().all(|(_, link)| link.state == PeerState::Unknown) {
-            // At the start peers are given the time that a silent peer is given.
-            self.arm_node(NodeTimer::Orphan, self.started + self.lost_after());
+        let unheard = self.links.iter().all(|(_, link)| link.state == PeerState::Unknown);
+        let first = self.links.iter().map(|(_, link)| link.since).min().filter(|_| alone && unheard);
+        if let Some(end) = first.map(|since| since + self.lost_after()).filter(|end| now < *end) {
+            // Peers that were never heard are given the time that a silent peer is given.
+            self.arm_node(NodeTimer::Orphan, end);
             return;
         }
         self.orphan = alone;
@@ -262,6 +263,10 @@ impl Node {
 
     pub(super) fn set_state(&mut self, now: Instant, slot: Slot, state: PeerState) {
         if let Some(link) = self.links.get_mut(slot) {
+            if link.is_up() && state != PeerState::Up {
+                // This node may have moved by the time the peer is back. Spec: ADDR-2.
+                link.reflected = None;
+            }
             link.state = state;
             link.since = now;
         }

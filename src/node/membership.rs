@@ -135,6 +135,7 @@ impl Node {
         self.sync = Sync::default();
         self.forget_directory();
         self.disarm_node(NodeTimer::Exchange);
+        self.admit_nobody();
         self.outbox.event(Event::Removed { by });
     }
 

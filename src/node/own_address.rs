@@ -5,10 +5,19 @@ use std::time::{Duration, Instant};
 use crate::node::Node;
 use crate::node::event::Event;
 use crate::node::links::Slot;
+use crate::node::receive::Arrival;
 use crate::node::reflection::{Observation, Realm};
 use crate::wire::address::Address;
 
 impl Node {
+    /// A datagram says where its sender sees this node. One that was overtaken, or held back, may be older than what is
+    /// known.
+    pub(super) fn reflected_by(&mut self, now: Instant, arrival: &Arrival, reflection: Address) {
+        if arrival.newest {
+            self.reflected(now, arrival.slot, reflection);
+        }
+    }
+
     /// A peer says where it sees this node.
     pub(super) fn reflected(&mut self, now: Instant, slot: Slot, reflection: Address) {
         let lifetime = self.vote_lifetime();

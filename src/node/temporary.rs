@@ -65,9 +65,11 @@ impl Node {
     ///
     /// # Errors
     ///
-    /// [`CommandError::UnknownPeer`] if it is no other member, [`CommandError::Stopped`] if the node has stopped.
+    /// [`CommandError::UnknownPeer`] if it is no other member, [`CommandError::NoCluster`] or [`CommandError::Removed`] if
+    /// this node is none itself, [`CommandError::Stopped`] if it has stopped.
     pub fn want(&mut self, now: Instant, member: NodeId) -> Result<(), CommandError> {
         let now = self.command(now)?;
+        self.membership()?;
         if member == self.id || !self.members.contains(member) {
             return Err(CommandError::UnknownPeer);
         }

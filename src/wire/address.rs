@@ -50,6 +50,15 @@ impl Address {
         self.port
     }
 
+    /// Whether one machine may have it: it is not multicast, broadcast or in 0.0.0.0/8.
+    #[must_use]
+    pub fn is_unicast(&self) -> bool {
+        match self.ip() {
+            IpAddr::V4(ip) => !ip.is_multicast() && !ip.is_broadcast() && ip.octets()[0] != 0,
+            IpAddr::V6(ip) => !ip.is_multicast(),
+        }
+    }
+
     /// The address as the standard library has it.
     #[must_use]
     pub fn socket_addr(&self) -> SocketAddr {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use dddns::node::event::Event;
 use dddns::node::saved::SavedAddress;
 use dddns::node::status::PeerState;
-use dddns::sim::world::{HostId, World};
+use dddns::sim::world::{Flight, HostId, World};
 
 use crate::cluster::{away, join, running, stored};
 use crate::measured::cost;
@@ -160,4 +160,23 @@ fn growth_beyond_a_full_mesh_ends_links_in_silence() {
         assert!((3..=64).contains(&linked(&world, host)), "host {host}: {}", linked(&world, host));
         assert!(!world.events(host).iter().any(|(_, event)| missed(event)), "host {host}");
     }
+}
+
+#[test]
+fn a_wanted_member_that_becomes_a_neighbour_is_looked_for_when_it_falls_silent() {
+    let mut world = running(28, HOSTS);
+    world.run_for(SECOND * 60);
+    let (a, b) = strangers(&world, 0);
+    assert!(found_in_a_second(&mut world, a, b));
+    // Nobody is left who would ask for it.
+    (0..HOSTS).filter(|&other| other != a).for_each(|other| world.kill(other));
+    let (id, at) = (world.id(b), world.addresses(b).to_vec());
+    // To be given addresses makes it a peer of the configuration: kept for good.
+    world.command(a, |node, now| node.add_candidates(now, id, &at)).unwrap();
+    world.run_for(SECOND * 200);
+    world.tap();
+    world.run_for(SECOND * 300);
+    let from = world.addresses(a).to_vec();
+    let call = |flight: &&Flight| from.contains(&flight.from) && at.contains(&flight.to);
+    assert!(world.tapped().iter().filter(call).count() > 0);
 }

@@ -1,9 +1,12 @@
 //! Two machines with one identity: the first stays, nobody wavers, and both owners are told.
 
+use std::cell::RefCell;
+use std::rc::Rc;
 use std::time::Duration;
 
 use dddns::node::event::Event;
 use dddns::node::status::PeerState;
+use dddns::sim::adversary::Interference;
 use dddns::sim::world::{Flight, HostId, World};
 use dddns::wire::address::Address;
 use dddns::wire::kind::Kind;
@@ -280,5 +283,36 @@ fn initiations_of_former_runs_make_no_second_machine() {
         world.run_for(MINUTE);
         let after: Vec<usize> = (0..3).map(|host| world.events(host).len()).collect();
         assert!(world.whole() && before == after, "seed {seed}: {before:?}, {after:?}");
+    }
+}
+
+/// Spec: `spec/state-machine.md` section 6, the first row.
+#[test]
+fn a_confirmation_of_a_dead_run_that_was_held_back_makes_no_second_machine() {
+    for seed in seed_range(10) {
+        let mut world = formed(seed, 4);
+        // Handshakes of the two pass, and of what confirms them nothing: it is kept.
+        let held: Rc<RefCell<Vec<Flight>>> = Rc::default();
+        let keeper = Rc::clone(&held);
+        world.set_adversary(Some(Box::new(move |_, flight| {
+            let there = flight.from == home(2) && flight.to == home(1);
+            let back = flight.from == home(1) && flight.to == home(2);
+            let drop = (there && kind(flight) != Kind::INITIATION) || (back && kind(flight) != Kind::RESPONSE);
+            if there && kind(flight) == Kind::HEARTBEAT {
+                keeper.borrow_mut().push(flight.clone());
+            }
+            Interference { drop, sends: Vec::new() }
+        })));
+        world.run_for(seconds(25));
+        world.kill(LIVE);
+        world.set_adversary(None);
+        world.start(LIVE);
+        assert!(world.run_until(seconds(5), |world| world.knows(0, LIVE) && world.knows(LIVE, 0)).is_some());
+        for flight in held.borrow().iter().rev().take(8) {
+            world.inject(flight.clone());
+        }
+        world.run_for(seconds(3));
+        assert_eq!((told(&world, LIVE), conflicts(&world, 0)), (0, 0), "seed {seed}");
+        assert_eq!((state(&world, 0, LIVE), state(&world, LIVE, 0)), (PeerState::Up, PeerState::Up), "seed {seed}");
     }
 }

@@ -6,6 +6,8 @@ use dddns::auth::drbg::Drbg;
 use dddns::auth::handshake::{Initiator, Purpose};
 use dddns::auth::session::Session;
 use dddns::node::event::{Event, Refusal};
+use dddns::node::status::PeerState;
+use dddns::sim::adversary::Interference;
 use dddns::sim::world::{Flight, HostId, World};
 use dddns::wire::address::Address;
 use dddns::wire::body::Body;
@@ -37,14 +39,27 @@ struct Liar {
 
 impl Liar {
     /// Takes over `host` and makes a session with `victim`.
-    #[expect(clippy::disallowed_methods, reason = "an Instant can only be had from the clock; only differences count")]
     fn take_over(world: &mut World, host: HostId, victim: HostId) -> Self {
         world.take_over(host);
+        let mut liar = Self::shake_hands(world, host, victim, (Incarnation([0xBA; 8]), Index(0x0BAD_0BAD)));
+        liar.reflect(world, liar.to);
+        // The victim asks the machine whose keys these are whether it is still there.
+        world.run_for(Duration::from_millis(1500));
+        liar
+    }
+
+    /// Makes a session as another run of a host that was taken over, and does not confirm it.
+    #[expect(clippy::disallowed_methods, reason = "an Instant can only be had from the clock; only differences count")]
+    fn shake_hands(
+        world: &mut World,
+        host: HostId,
+        victim: HostId,
+        (incarnation, index): (Incarnation, Index),
+    ) -> Self {
         let (from, to) = (world.addresses(host)[0], world.addresses(victim)[0]);
         let mut drbg = Drbg::new(world.dice.seed());
         let (identity, responder) = (world.identity(host).clone(), world.identity(victim).public_key());
         let cluster = secrets();
-        let (incarnation, index) = (Incarnation([0xBA; 8]), Index(0x0BAD_0BAD));
         let mut initiator =
             Initiator::start(&identity, &responder, Purpose::Member(&cluster), incarnation, index, &mut drbg).unwrap();
         world.tap();
@@ -61,11 +76,7 @@ impl Liar {
         let (keys, payload) = initiator.finish(&response).unwrap();
         let epoch = Instant::now();
         let session = Session::new(keys, index, payload.sender, payload.clock_ms, epoch);
-        let mut liar = Self { session, from, to, epoch, began: world.now() };
-        liar.reflect(world, to);
-        // The victim asks the machine whose keys these are whether it is still there.
-        world.run_for(Duration::from_millis(1500));
-        liar
+        Self { session, from, to, epoch, began: world.now() }
     }
 
     fn reflect(&mut self, world: &mut World, address: Address) {
@@ -478,4 +489,90 @@ fn who_shows_two_addresses_in_turns_is_followed_ever_more_rarely() {
     // And its owner's own moves are noticed as ever.
     world.move_to(0, &[away(1)]);
     assert!(world.run_until(Duration::from_secs(4), |world| (1..4).all(|host| world.knows(host, 0))).is_some());
+}
+
+/// Spec: `spec/state-machine.md` section 4, the row of Conflict.
+#[test]
+fn one_who_ends_a_link_while_its_list_is_read_keeps_nobody_from_reading_others() {
+    let mut world = formed(21, 4);
+    let mut liar = Liar::take_over(&mut world, 3, 0);
+    let gone = invented(5, 5);
+    liar.tell(&mut world, &[gone]);
+    world.run_for(Duration::from_secs(2));
+    let lists = |world: &World, host| world.status(host).peers.iter().any(|peer| peer.id == gone.id());
+    assert!((0..3).all(|host| lists(&world, host)));
+    // Its list differs, it is asked for it, and answers that it talks to another machine.
+    world.tap();
+    liar.reflect(&mut world, liar.to);
+    let asked = |flight: &Flight| flight.to == home(4) && kind(flight) == Kind::MEMBERS_REQUEST;
+    assert!((0..100).any(|_| {
+        world.run_for(Duration::from_millis(50));
+        world.tapped().iter().any(asked)
+    }));
+    liar.say(&mut world, &Conflict);
+    world.run_for(Duration::from_secs(1));
+    // The victim misses a removal, and has to read it in somebody's list.
+    let victim = |flight: &Flight| flight.from == home(1) || flight.to == home(1);
+    world.set_adversary(Some(Box::new(move |_, flight| Interference { drop: victim(flight), sends: Vec::new() })));
+    world.command(1, |node, now| node.forget(now, gone.id())).unwrap();
+    world.run_for(Duration::from_millis(300));
+    world.set_adversary(None);
+    assert!(world.run_until(Duration::from_secs(60), |world| !lists(world, 0)).is_some());
+}
+
+/// Spec: STATE-10.
+#[test]
+fn one_who_ends_a_link_in_a_contest_is_called_again() {
+    let mut world = formed(22, 4);
+    let mut liar = Liar::take_over(&mut world, 3, 0);
+    let mut second = Liar::shake_hands(&mut world, 3, 0, (Incarnation([0xCC; 8]), Index(0x0BAD_0CCC)));
+    second.reflect(&mut world, second.to);
+    world.run_for(Duration::from_millis(100));
+    liar.say(&mut world, &Conflict);
+    world.run_for(Duration::from_secs(2));
+    world.tap();
+    world.run_for(Duration::from_secs(600));
+    let call = |flight: &&Flight| flight.from == home(1) && flight.to == home(4) && kind(flight) == Kind::INITIATION;
+    let calls = world.tapped().iter().filter(call).count();
+    assert!((3..=40).contains(&calls), "a round every two minutes: {calls} initiations in ten");
+}
+
+#[test]
+fn one_who_begins_anew_while_an_answer_is_due_is_missed_when_it_falls_silent() {
+    let mut world = formed(27, 50);
+    let mut liar = Liar::take_over(&mut world, 49, 0);
+    liar.reflect(&mut world, liar.to);
+    world.tap();
+    let due = |flight: &Flight| flight.from == home(1) && flight.to == home(50) && kind(flight) == Kind::HEARTBEAT;
+    assert!((0..2000).any(|_| {
+        world.run_for(Duration::from_millis(10));
+        world.tapped().iter().any(due)
+    }));
+    // Nobody else asks after it, and it says nothing that makes an exchange.
+    let asks = |flight: &Flight| kind(flight) == Kind::LOCATE && flight.from != home(50);
+    world.set_adversary(Some(Box::new(move |_, flight| Interference { drop: asks(flight), sends: Vec::new() })));
+    let mut again = Liar::shake_hands(&mut world, 49, 0, (Incarnation([0xBA; 8]), Index(0x0BAD_0DDD)));
+    let mut ids = List::new();
+    ids.push(world.id(5)).unwrap();
+    again.say(&mut world, &Locate { ids });
+    world.run_for(Duration::from_secs(1));
+    assert_eq!(world.peer(0, 49).unwrap().state, PeerState::Up);
+    let missed = |world: &World| world.peer(0, 49).unwrap().state != PeerState::Up;
+    assert!(world.run_until(Duration::from_secs(60), missed).is_some(), "it is up for ever");
+}
+
+/// Spec: `spec/membership.md` section 5.
+#[test]
+fn a_handshake_that_waits_ends_with_the_removal_of_whoever_answered_it() {
+    let mut world = formed(26, 4);
+    world.take_over(3);
+    let mut liar = Liar::shake_hands(&mut world, 3, 0, (Incarnation([0xBA; 8]), Index(0x0BAD_0BAD)));
+    let id = world.id(0);
+    world.command(1, |node, now| node.forget(now, id)).unwrap();
+    world.run_for(Duration::from_secs(2));
+    assert_eq!(happened(&world, 0, |event| matches!(event, Event::Removed { .. })), 1);
+    world.tap();
+    liar.reflect(&mut world, liar.to);
+    world.run_for(Duration::from_secs(60));
+    assert_eq!(world.tapped().iter().filter(|flight| flight.from == home(1)).map(kind).collect::<Vec<_>>(), []);
 }

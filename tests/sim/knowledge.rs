@@ -1,12 +1,24 @@
 //! What nodes know: their own address, and who is a member.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::time::Duration;
 
 use dddns::node::event::Event;
 use dddns::node::saved::SavedAddress;
-use dddns::sim::world::World;
+use dddns::sim::adversary::Interference;
+use dddns::sim::world::{Flight, HostId, World};
+use dddns::wire::address::Address;
+use dddns::wire::kind::Kind;
 
-use crate::cluster::{TODAY, away, config, formed, home, join, seed_range};
+use crate::cluster::{TODAY, away, config, formed, home, join, kind, place, seed_range};
+
+/// The own addresses of which a host's node told after a moment.
+fn told_since(world: &World, host: HostId, since: Duration) -> Vec<Address> {
+    let own = |event: &Event| if let Event::OwnAddress { new, .. } = event { Some(*new) } else { None };
+    world.events(host).iter().filter(|(at, _)| *at > since).filter_map(|(_, event)| own(event)).collect()
+}
 
 /// When all others have published the new place of host 1, and when it has its own.
 fn published(world: &mut World, nodes: usize) -> (Duration, Duration) {
@@ -94,10 +106,55 @@ fn what_a_peer_said_before_it_was_cut_off_is_not_believed_when_it_is_back() {
         world.network.clear_walls();
         assert!(world.run_until(Duration::from_secs(60), |world| world.knows(0, 1) && world.knows(1, 0)).is_some());
         world.run_for(Duration::from_secs(30));
-        let later = world.events(1).iter().filter(|(at, _)| *at > since);
-        let told: Vec<&Event> =
-            later.map(|(_, event)| event).filter(|event| matches!(event, Event::OwnAddress { .. })).collect();
-        assert!(told.is_empty(), "seed {seed}: {told:?}");
+        assert_eq!(told_since(&world, 1, since), [], "seed {seed}");
+    }
+}
+
+/// Spec: ADDR-2.
+#[test]
+fn a_move_during_an_outage_is_told_once() {
+    for seed in seed_range(20) {
+        for (outage, loss) in [(4, 0), (15, 0), (2, 200), (15, 200)] {
+            let mut world = formed(seed, 5);
+            let since = world.now();
+            world.network.conditions.loss_per_mille = 1000;
+            world.move_to(0, &[away(1)]);
+            world.run_for(Duration::from_secs(outage));
+            world.network.conditions.loss_per_mille = loss;
+            world.run_for(Duration::from_secs(40));
+            assert_eq!(told_since(&world, 0, since), [away(1)], "seed {seed}, {outage} s, loss {loss}");
+        }
+    }
+}
+
+/// Spec: ADDR-2.
+#[test]
+fn an_answer_that_was_held_back_tells_nobody_where_it_is() {
+    for seed in seed_range(10) {
+        let mut world = formed(seed, 4);
+        // Somebody in the old network keeps one answer of each peer.
+        let held: Rc<RefCell<BTreeMap<Address, Flight>>> = Rc::default();
+        let keeper = Rc::clone(&held);
+        world.set_adversary(Some(Box::new(move |_, flight| {
+            let mut kept = keeper.borrow_mut();
+            let wanted =
+                flight.to == home(1) && kind(flight) == Kind::HEARTBEAT_ACK && !kept.contains_key(&flight.from);
+            if wanted {
+                kept.insert(flight.from, flight.clone());
+            }
+            Interference { drop: wanted, sends: Vec::new() }
+        })));
+        world.run_for(Duration::from_secs(15));
+        let since = world.now();
+        world.move_to(0, &[away(1)]);
+        world.run_for(Duration::from_secs(5));
+        world.set_adversary(None);
+        assert_eq!(held.borrow().len(), 3, "seed {seed}");
+        for flight in held.borrow().values() {
+            world.inject(Flight { to: away(1), from: place([203, 0, 113, 99]), ..flight.clone() });
+        }
+        world.run_for(Duration::from_secs(15));
+        assert_eq!(told_since(&world, 0, since), [away(1)], "seed {seed}");
     }
 }
 

@@ -12,7 +12,7 @@ use dddns::sim::adversary::Interference;
 use dddns::sim::world::{HostId, World};
 use dddns::wire::kind::Kind;
 
-use crate::cluster::{away, formed, happened, home, invite, kind, seed_range};
+use crate::cluster::{TODAY, away, config, formed, found, happened, home, invite, join, join_with, kind, seed_range};
 
 const SEEDS: u64 = 20;
 const MINUTE: Duration = Duration::from_secs(60);
@@ -266,4 +266,33 @@ fn a_peer_that_is_up_again_is_looked_for_no_more() {
         assert!(world.run_until(Duration::from_secs(30), up).is_some(), "seed {seed}");
         assert_eq!(world.peer(0, 1).unwrap().candidates, 0, "seed {seed}");
     }
+}
+
+/// Spec: `spec/state-machine.md` section 4, *Orphan*.
+#[test]
+fn whoever_waits_long_for_its_first_peer_is_no_orphan_when_it_comes() {
+    let orphans = |world: &World, host| happened(world, host, |event| *event == Event::Orphan);
+    let mut world = World::new(23);
+    found(&mut world, TODAY);
+    world.run_for(MINUTE);
+    let token = invite(&mut world, 0, 60 * MINUTE);
+    world.kill(0);
+    let joiner = world.add_host(config(2), &[home(2)], TODAY);
+    join_with(&mut world, joiner, &token);
+    world.run_for(MINUTE);
+    world.start(0);
+    assert!(world.run_until(Duration::from_secs(10), World::whole).is_some());
+    world.run_for(MINUTE);
+    let third = world.add_host(config(3), &[home(3)], TODAY);
+    join(&mut world, 0, third);
+    assert!(world.run_until(Duration::from_secs(10), World::whole).is_some());
+    assert_eq!([0, joiner, third].map(|host| orphans(&world, host)), [0, 0, 0]);
+
+    let mut world = World::new(24);
+    found(&mut world, TODAY);
+    world.run_for(MINUTE);
+    let second = world.add_host(config(2), &[home(2)], TODAY);
+    join(&mut world, 0, second);
+    assert!(world.run_until(Duration::from_secs(10), World::whole).is_some());
+    assert_eq!([0, second].map(|host| orphans(&world, host)), [0, 0]);
 }

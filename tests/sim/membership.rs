@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use dddns::config::{Heartbeat, MaxMembers, Peer};
+use dddns::config::{Cluster, ClusterKey, Heartbeat, MaxMembers, Peer};
 use dddns::node::error::CommandError;
 use dddns::node::event::{Event, Refusal, Who};
 use dddns::sim::world::{HostId, World};
-use dddns::wire::id::NodeId;
+use dddns::wire::id::{ClusterId, NodeId};
 use dddns::wire::kind::Kind;
 use dddns::wire::record::{MemberRecord, MemberState};
 
@@ -366,4 +366,39 @@ fn invented_removal(n: u16) -> MemberRecord {
         revision: 0,
         name: format!("gone-{n}").parse().unwrap(),
     }
+}
+
+/// Spec: `spec/membership.md` section 5.
+#[test]
+fn an_invite_ends_with_the_membership_of_whoever_made_it() {
+    let mut world = formed(25, 2);
+    let token = invite(&mut world, 1, DAY);
+    world.command(1, |node, now| node.leave(now)).unwrap();
+    world.run_for(Duration::from_secs(10));
+    assert!(world.status(1).cluster.is_none());
+    let mut other = config(7);
+    other.cluster = Some(Cluster { id: ClusterId([0x77; 16]), key: ClusterKey([0x78; 32]) });
+    let founder = world.add_host(other, &[home(7)], TODAY);
+    world.start(founder);
+    let way_in = invite(&mut world, founder, DAY);
+    world.command(1, |node, now| node.join(now, &way_in)).unwrap();
+    assert!(world.run_until(Duration::from_secs(30), |world| world.knows(1, founder)).is_some());
+    let late = world.add_host(config(9), &[home(9)], TODAY);
+    join_with(&mut world, late, &token);
+    world.run_for(Duration::from_secs(30));
+    assert!(world.status(late).cluster.is_none());
+}
+
+#[test]
+fn a_removed_node_that_starts_again_talks_to_nobody() {
+    let mut world = formed(29, 4);
+    forget(&mut world, 1, 3);
+    world.run_for(Duration::from_secs(1));
+    world.kill(3);
+    world.start(3);
+    world.tap();
+    world.run_for(5 * MINUTE);
+    assert_eq!(world.tapped().iter().filter(|flight| flight.from == home(4)).count(), 0);
+    assert!(world.status(3).peers.iter().all(|peer| !peer.linked));
+    assert_eq!(happened(&world, 3, |event| matches!(event, Event::Orphan)), 0);
 }

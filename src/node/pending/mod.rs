@@ -205,6 +205,11 @@ impl Responder {
         expired.iter().map(|pending| pending.session.local_index()).collect()
     }
 
+    /// Forgets all that wait for a confirmation; their indices.
+    pub(crate) fn take_all(&mut self) -> Vec<Index> {
+        std::mem::take(&mut self.pending).iter().map(|pending| pending.session.local_index()).collect()
+    }
+
     /// When the oldest one expires.
     pub(crate) fn next_expiry(&self) -> Option<Instant> {
         self.pending.iter().map(|pending| pending.created + LIFETIME).min()
