@@ -235,12 +235,14 @@ impl World {
 
     fn deliver(&mut self, parcel: Parcel) {
         let Parcel { segment, mut flight, origin } = parcel;
+        let to = flight.to;
         let Some(host) = self.places.arrive(self.now, segment, &mut flight) else { return };
         let now = self.instant(host);
         let machine = &mut self.hosts[host];
         if machine.clock.is_asleep() {
             return;
         }
+        self.laws.is_at(self.now, host, to);
         let made = self.laws.maker(&flight.datagram, origin);
         self.laws.reached(self.now, machine.id, &flight.datagram, made.as_ref());
         let from = machine.truth(flight.from);

@@ -24,7 +24,8 @@ const SIGHTING_LIFETIME: Duration = Duration::from_secs(190);
 /// What each host has sent to addresses, and got from them.
 #[derive(Debug, Default)]
 pub(crate) struct Addresses {
-    /// From where something that a host had sent arrived somewhere, and when last.
+    /// From where something that a host had sent arrived somewhere, and where something reached it; and when last. The
+    /// second is for those who speak of a host after a sleep in which their clock stood still: what arrives is true.
     seen: BTreeMap<(HostId, Address), Duration>,
     /// From which run of a peer (its host, and how often that was switched on) a host last accepted something.
     heard: BTreeMap<(HostId, NodeId), (HostId, u32)>,
@@ -115,6 +116,11 @@ impl Addresses {
                 None => account.proofs.push((id, now)),
             }
         }
+    }
+
+    /// Something reached a host that was sent to this address.
+    pub(crate) fn is_at(&mut self, now: Duration, host: HostId, address: Address) {
+        self.seen.insert((host, address), now);
     }
 
     /// A datagram came to a host.

@@ -216,6 +216,11 @@ impl Laws {
         self.addresses.moved(now, arrival, (id, arrival.link, after))
     }
 
+    /// Something reached a host that was sent to this address.
+    pub(crate) fn is_at(&mut self, now: Duration, host: HostId, address: Address) {
+        self.addresses.is_at(now, host, address);
+    }
+
     /// A node tells its owner something.
     pub(crate) fn told(
         &mut self,
