@@ -98,7 +98,7 @@ impl ConfigFile {
             }
         }
         let members = reader.set(file.max_members, |number| max_members(*number))?;
-        if let Some(set) = members.as_ref().filter(|set| usize::from(set.value.get()) <= peers.len()) {
+        if let Some(set) = members.as_ref().filter(|set| set.value.get() <= peers.len()) {
             let message = format!("there is no room for this node and its {} peers", peers.len());
             return Err(Mistake { line: set.line, column: 1, message });
         }
