@@ -84,10 +84,16 @@ impl Liar {
     }
 
     fn say(&mut self, world: &mut World, body: &impl Body) {
+        let flight = self.put(world, body);
+        world.inject(flight);
+    }
+
+    /// What it would say, to be sent at any time.
+    fn put(&mut self, world: &World, body: &impl Body) -> Flight {
         let now = self.epoch + (world.now() - self.began);
         let mut datagram = Vec::new();
         self.session.encode(now, body, &mut datagram).unwrap();
-        world.inject(Flight { from: self.from, to: self.to, datagram });
+        Flight { from: self.from, to: self.to, datagram }
     }
 
     fn tell(&mut self, world: &mut World, records: &[MemberRecord]) {
@@ -229,6 +235,20 @@ fn a_member_says_goodbye_for_itself_only() {
     world.run_for(Duration::from_secs(30));
     assert!(world.knows(0, 1) && world.knows(0, 2));
     assert_eq!(world.peer(0, 3).unwrap().state.as_str(), "left");
+}
+
+/// Spec: `spec/state-machine.md` section 4, the rows of Leave.
+#[test]
+fn a_goodbye_that_arrives_after_its_sender_came_back_ends_nothing() {
+    let mut world = formed(8, 4);
+    let mut liar = Liar::take_over(&mut world, 3, 0);
+    let goodbye = liar.put(&world, &Leave);
+    liar.reflect(&mut world, liar.to);
+    world.run_for(Duration::from_millis(100));
+    assert_eq!(world.peer(0, 3).unwrap().state, PeerState::Up);
+    world.inject(goodbye);
+    world.run_for(Duration::from_millis(100));
+    assert_eq!(world.peer(0, 3).unwrap().state, PeerState::Up);
 }
 
 #[test]
