@@ -67,7 +67,7 @@ impl Node {
     pub(super) fn establish(&mut self, now: Instant, slot: Slot, newcomer: Newcomer) -> bool {
         let Some(link) = self.links.get(slot) else { return false };
         let another = link.incarnation.is_some_and(|present| present != newcomer.incarnation);
-        if another && link.session.as_ref().is_some_and(|present| newcomer.began <= present.established()) {
+        if another && link.session.as_ref().is_some_and(|present| newcomer.began < present.established()) {
             // Its confirmation was held back on its way: the run that is talked to came later.
             self.links.release(newcomer.session.local_index());
             return false;

@@ -156,7 +156,7 @@ class Attempt:
             return payload, None
         time = LinkTime(payload.clock, now)
         keys = _session_keys(noise, True)
-        return payload, Session(keys, True, self.index, payload.index, payload.incarnation, time, self.born)
+        return payload, Session(keys, True, self.index, payload.index, payload.incarnation, time, self.born, now)
 
 
 class Answer:
@@ -185,5 +185,6 @@ class Answer:
             return datagram, None
         time = LinkTime(payload.clock, now)
         keys = _session_keys(self.noise, False)
-        session = Session(keys, False, payload.index, self._initiation.sender, self.payload.incarnation, time, now)
+        remote, incarnation = self._initiation.sender, self.payload.incarnation
+        session = Session(keys, False, payload.index, remote, incarnation, time, now, now)
         return datagram, session

@@ -68,6 +68,7 @@ class Link:
     role: str = KEPT
     role_until: float = 0.0
     state: str = UNKNOWN
+    unknown_since: float = 0.0
     session: Session | None = None
     previous: Session | None = None
     previous_until: float = 0.0
@@ -77,7 +78,6 @@ class Link:
     # liveness
     heard: float | None = None
     up_since: float | None = None
-    exchange: float = float("-inf")
     heartbeat_at: float = 0.0
     outstanding: list[Beat] = field(default_factory=list)
     misses: int = 0
@@ -109,6 +109,11 @@ class Link:
     def is_up(self) -> bool:
         return self.state == UP
 
+    @property
+    def reflected_at(self) -> float:
+        """When its last reflection came; never, if none has come since it was last up."""
+        return self.reflected[1] if self.reflected else float("-inf")
+
     def in_conflict(self, now: float) -> bool:
         return now < self.conflict_until
 
@@ -131,6 +136,11 @@ class Link:
 
     def resend_first(self) -> float:
         return max(RESEND_FIRST, 2 * (self.rtt or 0.0))
+
+    def distrust_reflection(self) -> None:
+        """ADDR-2: what it has reflected so far counts no more; ADDR-6 still compares with it."""
+        if self.reflected is not None:
+            self.reflected = self.reflected[0], float("-inf")
 
     def forget_sessions(self) -> None:
         self.session = self.previous = self.attempt = self.contest = self.withheld_ack = None

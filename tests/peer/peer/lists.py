@@ -91,6 +91,11 @@ class Lists:
     def is_reading(self) -> bool:
         return self._reading is not None
 
+    def end_reading(self, peer: bytes) -> None:
+        """The peer turned this node away: what it has told so far stays."""
+        if self._reading is not None and self._reading.peer == peer:
+            self._finish(self._reading)
+
     def _is_fruitless(self, peer: bytes) -> bool:
         """MEMB-13."""
         theirs, ours, until = self._fruitless.get(peer, (b"", b"", float("-inf")))

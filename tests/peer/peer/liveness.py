@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from . import link as states
 from .link import GUEST, SPARE, Beat, Link
-from .session import Session
+from .session import Received, Session
 from .timers import (
     ATTEMPT,
     INITIATION_RESEND,
@@ -38,8 +38,7 @@ class Liveness:
         self._node = node
         self._last_exchange = node.now()
         self._exchange_due = node.now() + node.intervals.exchange
-        self._started = node.now()
-        self.orphan = self._met_somebody = False
+        self.orphan = False
         self.moved_until = float("-inf")
 
     # --- heartbeats ---
@@ -63,13 +62,15 @@ class Liveness:
         for link in self._node.up_links():
             self.heartbeat(link)
 
-    def on_heartbeat(self, link: Link, session: Session, counter: int, message: Heartbeat, source: Address) -> None:
+    def on_heartbeat(
+        self, link: Link, session: Session, received: Received, message: Heartbeat, source: Address
+    ) -> None:
+        """Acknowledged, as far as addresses.md section 3 lets it."""
         self._answered(link, session, lambda beat: beat.counter < message.seen)
         self._exchanged(link)
-        if message.reflection is not None:
-            self._node.own.observe(link, message.reflection)
+        self._observe(link, session, received, message.reflection)
         self._node.lists.compare(link, message.digest)
-        path = link.path
+        path, counter = link.path, received.counter
         if path.trial is None or source != path.trial.new:
             self.acknowledge(link, session, counter, path.current)
         elif path.spend(source, ACK_SIZE):
@@ -82,7 +83,7 @@ class Liveness:
         if address is not None:
             self._node.send(link, HeartbeatAck(counter + 1, self._node.members.digest(), address), address, session)
 
-    def on_ack(self, link: Link, session: Session, message: HeartbeatAck) -> None:
+    def on_ack(self, link: Link, session: Session, received: Received, message: HeartbeatAck) -> None:
         """Never answered (STATE-7)."""
         beats, now = link.outstanding, self._node.now()
         for beat in beats:
@@ -91,8 +92,13 @@ class Liveness:
                 link.rtt = sample if link.rtt is None else link.rtt + (sample - link.rtt) / 8
         self._answered(link, session, lambda beat: beat.counter + 1 == message.acknowledged)
         self._exchanged(link)
-        self._node.own.observe(link, message.reflection)
+        self._observe(link, session, received, message.reflection)
         self._node.lists.compare(link, message.digest)
+
+    def _observe(self, link: Link, session: Session, received: Received, reflection: Address | None) -> None:
+        """ADDR-2: what has not the highest counter of the current session may have been held back."""
+        if reflection is not None and received.newest and session is link.session:
+            self._node.own.observe(link, reflection)
 
     @staticmethod
     def _answered(link: Link, session: Session, arrived: Callable[[Beat], bool]) -> None:
@@ -103,16 +109,22 @@ class Liveness:
     def _exchanged(self, link: Link) -> None:
         """STATE-6: an exchange started by either side serves both."""
         now, intervals = self._node.now(), self._node.intervals
-        link.exchange = self._last_exchange = now
+        self._last_exchange = now
         link.heartbeat_at = now + jittered(intervals.heartbeat, 0.8, 1.2)
         self._exchange_due = now + jittered(intervals.exchange, 0.8, 1.0)
+
+    def new_session(self, link: Link) -> None:
+        """Heartbeats outstanding under the session before are forgotten; where none is due, one follows soon."""
+        now = self._node.now()
+        if link.is_up and (link.outstanding or now >= link.heartbeat_at):
+            link.heartbeat_at = now + jittered(self._node.intervals.exchange, 0.2, 1.0)
 
     # --- states ---
 
     def came_up(self, link: Link) -> None:
         """A valid tagged datagram of a peer that is not up."""
         now = self._node.now()
-        before, link.state, self._met_somebody = link.state, states.UP, True
+        before, link.state = link.state, states.UP
         link.up_since, link.misses, link.rounds = now, 0, 0
         link.heartbeat_at = now + jittered(self._node.intervals.exchange, 0.2, 1.0)
         link.candidates.clear()
@@ -136,6 +148,7 @@ class Liveness:
         link.forget_sessions()
         link.retry_at = self._node.now() + jittered(RETRY_MAX, 0.8, 1.0)
         self._change(link, states.CONFLICT)
+        self._node.lists.end_reading(link.id)
 
     def longest_retry(self) -> float:
         """For peers that left or are lost: rarer than every RETRY_ORPHAN only while somebody answers."""
@@ -143,6 +156,8 @@ class Liveness:
 
     def _change(self, link: Link, state: str) -> None:
         before, link.state = link.state, state
+        if before == states.UP:
+            link.distrust_reflection()
         if state != states.SUSPECT:
             link.outstanding = []
         self._node.event(state, peer=self._node.label(link.id), before=before)
@@ -155,7 +170,7 @@ class Liveness:
         now, ups = self._node.now(), self._node.up_links()
         beaten = [link for link in ups if link.role != GUEST and not link.outstanding]
         if beaten and now >= self._exchange_due:
-            self.heartbeat(min(beaten, key=lambda link: link.exchange))
+            self.heartbeat(min(beaten, key=lambda link: link.reflected_at))
             self._exchange_due = now + jittered(self._node.intervals.exchange, 0.8, 1.0)
         self._watch_for_orphan()
 
@@ -164,7 +179,9 @@ class Liveness:
         if not links or any(link.state in (states.UP, states.SUSPECT, states.CONFLICT) for link in links):
             self.orphan = False
             return
-        if not self.orphan and (self._met_somebody or now - self._started >= self._node.intervals.lost_after):
+        waits = all(link.state == states.UNKNOWN for link in links)
+        first = min(link.unknown_since for link in links)
+        if not self.orphan and (not waits or now - first >= self._node.intervals.lost_after):
             self.orphan = True
             self._node.event("orphan")
             for link in links:
@@ -210,7 +227,7 @@ class Liveness:
         if any(other.misses for other in others):
             self.heartbeat_all()
         elif others:
-            self.heartbeat(min(others, key=lambda other: other.exchange))
+            self.heartbeat(min(others, key=lambda other: other.reflected_at))
 
     def _tick_suspect(self, link: Link) -> None:
         now, intervals = self._node.now(), self._node.intervals

@@ -187,6 +187,7 @@ class Node:
     def make_link(self, member: bytes, role: str) -> Link:
         """A link with a member, with what is known of its addresses."""
         link = Link(self.members[member].public_key, role, history=list(self._addresses.get(member, [])))
+        link.unknown_since = self.now()
         link.retry_at = self.now() + jittered(START_SPREAD, 0.0, 1.0)
         link.role_until = self.now() + (WANTED_FOR if role == WANTED else SPARE_FOR)
         self.links[member] = link
@@ -312,9 +313,9 @@ class Node:
         message = received.message
         self.counters["received " + type(message).__name__] += 1
         if isinstance(message, Heartbeat):
-            self.liveness.on_heartbeat(link, session, received.counter, message, source)
+            self.liveness.on_heartbeat(link, session, received, message, source)
         elif isinstance(message, HeartbeatAck):
-            self.liveness.on_ack(link, session, message)
+            self.liveness.on_ack(link, session, received, message)
         elif isinstance(message, PathChallenge) and not isinstance(message, PathResponse):
             self.send(link, PathResponse(message.data), source, session)
         elif isinstance(message, Locate):
@@ -455,7 +456,7 @@ class Node:
         self.running, self.failure = False, why
 
     def was_removed(self, removal: Record) -> None:
-        """Section 5: a node that learns of its own removal ends all links and keeps its identity."""
+        """Section 5: a node that learns of its own removal ends all links and invites, and keeps its identity."""
         self.removed_by = self.label(removal.admitted_by)
         self.event("removed-myself", by=self.removed_by)
         self._forget_cluster()

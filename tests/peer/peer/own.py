@@ -42,7 +42,7 @@ class OwnAddresses:
         counting = [
             Observation(link.path.current, *link.reflected)
             for link in self._node.up_links()
-            if link.path.current is not None and link.reflected is not None and link.reflected[1] >= oldest
+            if link.path.current is not None and link.reflected is not None and link.reflected_at >= oldest
         ]
         for own in {realm(o.reflection) for o in counting} | set(self.votes):
             before = self.votes.get(own)

@@ -26,6 +26,8 @@ class Runs:
         if present is None or present.incarnation == session.incarnation:
             self._adopt(link, session, address)
             return True
+        if session.begun < present.ended:
+            return False  # held back on its way, and forgotten
         if link.state not in (UP, SUSPECT) or link.path.current is None:
             self._take_in(link, session, address)
             return True
@@ -108,6 +110,7 @@ class Runs:
             link.previous = session
         else:
             link.session, link.previous = session, old
+            self._node.liveness.new_session(link)
         link.previous_until = now + PREVIOUS
         link.attempt = None
         link.outstanding = []

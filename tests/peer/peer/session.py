@@ -59,12 +59,21 @@ class Session:
     """What two ends share after a handshake."""
 
     def __init__(
-        self, keys: Keys, initiator: bool, local: int, remote: int, incarnation: bytes, time: LinkTime, begun: float
+        self,
+        keys: Keys,
+        initiator: bool,
+        local: int,
+        remote: int,
+        incarnation: bytes,
+        time: LinkTime,
+        begun: float,
+        ended: float,
     ) -> None:
         self.keys, self.initiator, self.local, self.remote = keys, initiator, local, remote
         self.incarnation = incarnation
         self.time = time
         self.begun = begun  # STATE-5: when the handshake began at this node
+        self.ended = ended  # state-machine.md section 6: when its Response came or was sent
         self.established = begun
         self.window = crypto.ReplayWindow()
         self.next_counter = 0

@@ -27,13 +27,14 @@ from .addresses import Observation, may_be_candidate, scope, vote
 from .decode import decode_stream
 from .handshake import Answer, Attempt, Identity, Secrets, join_prologue
 from .invites import Token, invite_psk
-from .link import GUEST, KEPT, LOST, SPARE, SUSPECT, UNKNOWN
+from .link import CONFLICT, GUEST, KEPT, LOST, SPARE, SUSPECT, UNKNOWN, UP, Contest, Link
+from .lists import Reading
 from .members import MemberList, Merged, first_record, rank
 from .node import Node
 from .owner import invite
 from .paths import Challenge, Current, Forgotten, Path, PathConflict, Published
 from .scale import are_neighbours
-from .session import LinkTime
+from .session import Keys, LinkTime, Received, Session
 from .store import Cluster, State
 from .timers import Budget
 from .vectors import Deaf
@@ -41,6 +42,7 @@ from .wire import (
     MEMBER,
     REMOVED,
     Address,
+    Conflict,
     Discard,
     Entry,
     Heartbeat,
@@ -407,6 +409,137 @@ class Rules(unittest.TestCase):
         gone = [round(at - 100, 3) for at, _ in self.called]
         self.assertEqual(gone[:5], [0.5, 1.0, 2.0, 2.5, 3.0])
         self.assertEqual((len(gone), self.time), (14, 110.0))
+
+    def _session(self, begun: float, ended: float, run: bytes = b"run-one-", initiator: bool = False) -> Session:
+        keys = Keys(*(bytes([i]) * 32 for i in range(4)))
+        return Session(keys, initiator, self.node.fresh_index(), 1, run, LinkTime(0, begun), begun, ended)
+
+    def _up(self, number: int, run: bytes = b"run-one-") -> Link:
+        link = self.node.make_link(self.ids[number], KEPT)
+        self.node.runs.begin(link, self._session(self.time, self.time, run), Address(f"192.0.2.{number + 1}", 1))
+        self.node.liveness.came_up(link)
+        return link
+
+    def _reflect(self, link: Link, reflection: Address | None, newest: bool, session: Session | None = None) -> None:
+        message = Heartbeat(0, self.node.members.digest(), reflection)
+        received = Received(message, 5, newest)
+        self.node.liveness.on_heartbeat(link, session or link.session, received, message, link.path.current)
+
+    def _own(self) -> tuple[Address, str]:
+        self.node.own.vote()
+        own = self.node.own.votes["global", 4]
+        return own.address, own.confidence
+
+    def test_only_the_newest_of_the_current_session_is_an_observation(self) -> None:
+        link, mine, old = self._up(0), Address("5.5.5.5", 5), Address("6.6.6.6", 6)
+        self._reflect(link, mine, True)
+        self._reflect(link, old, False)
+        self._reflect(link, old, True, self._session(1.0, 1.0))
+        self.node.liveness.on_ack(link, link.session, Received(None, 3, False), HeartbeatAck(1, bytes(8), old))
+        self.assertEqual((link.reflected, self._own()), ((mine, 100.0), (mine, "single-observer")))
+
+    def test_a_reflection_counts_from_when_it_came(self) -> None:
+        link, mine = self._up(0), Address("5.5.5.5", 5)
+        self._reflect(link, mine, True)
+        self.time += 29.0
+        self._reflect(link, None, True)
+        self.assertEqual(self._own(), (mine, "single-observer"))
+        self.time += 2.0
+        self.assertEqual(self._own(), (mine, "stale"))
+
+    def test_what_was_reflected_before_a_peer_was_cut_off_counts_no_more(self) -> None:
+        link, mine = self._up(0), Address("5.5.5.5", 5)
+        for state in (SUSPECT, CONFLICT):
+            self._reflect(link, mine, True)
+            self.assertEqual(self._own(), (mine, "single-observer"))
+            self.node.liveness._change(link, state)
+            self.node.liveness.came_up(link)
+            self.assertEqual((self._own(), link.reflected[0]), ((mine, "stale"), mine))
+
+    def test_the_peer_that_reflected_longest_ago_is_heartbeated(self) -> None:
+        links = [self._up(i) for i in range(4)]
+        for link in (links[2], links[0], links[1], links[3]):
+            self.time += 0.1
+            self._reflect(link, Address("5.5.5.5", 5), True)
+        self.time += 1.0
+        self._reflect(links[2], None, True)  # an exchange, but no reflection
+        beaten: list[Link] = []
+        self.node.liveness.heartbeat = beaten.append
+        self.time += 2.1
+        self.node.liveness.tick()
+        self.node.liveness._ask_whether_all_are_gone(links[2])
+        self.node.liveness._change(links[3], LOST)
+        self.node.liveness.came_up(links[3])
+        self.node.liveness._ask_whether_all_are_gone(links[2])
+        self.assertEqual(beaten, [links[2], links[0], links[3]])
+
+    def test_a_run_whose_handshake_was_held_back_is_forgotten(self) -> None:
+        link = self._up(0, b"run-two-")
+        present = link.session
+        present.ended = 101.0
+        for state in (UP, SUSPECT, LOST):
+            link.state = state
+            for begun, initiator in ((99.0, False), (100.9, True)):
+                held_back = self._session(begun, 102.0, initiator=initiator)
+                self.assertFalse(self.node.runs.begin(link, held_back, HERE))
+                self.assertEqual((link.session, link.sessions(), link.contest), (present, [present], None))
+        link.state = UP
+        self.assertFalse(self.node.runs.begin(link, self._session(101.0, 101.0), HERE))
+        self.assertIsNotNone(link.contest)
+        self.assertTrue(self.node.runs.begin(link, self._session(99.0, 99.0, b"run-two-"), HERE))
+
+    def test_a_handshake_ends_with_the_response_at_either_end(self) -> None:
+        me, other, secrets = self.node.identity, Identity(), Secrets(0, bytes(8), b"p", bytes(32))
+        attempt = Attempt(other, me.public_key, secrets, InitiationPayload(bytes(8), ""), 1, os.urandom(32), 1.0)
+        answer = Answer(me, decode(attempt.datagram(HERE, 1.0)), b"p", bytes(32), os.urandom(32))
+        response, theirs = answer.respond(ResponsePayload(9, 0, HERE, 5, bytes(8), bytes(16), bytes(32)), 2.0)
+        ours = attempt.read_response(decode(response), 3.0)[1]
+        self.assertEqual([(s.begun, s.ended) for s in (ours, theirs)], [(1.0, 3.0), (2.0, 2.0)])
+
+    def test_conflict_ends_a_contest_and_the_reading_of_the_list(self) -> None:
+        link, other = self._up(0), self._up(1)
+        link.contest = Contest(self._session(100.0, 100.0, b"run-two-"), HERE, bytes(8), self.time)
+        for reader in (other, link):
+            self.node.lists._reading = Reading(reader.id, self.time)
+            self.node._receive_message(link, link.session, Received(Conflict(), 9, True), HERE, 40)
+            self.assertEqual(self.node.lists.is_reading(), reader is other)
+            self.assertEqual((link.state, link.sessions(), link.contest), (CONFLICT, [], None))
+            self.node.runs.begin(link, self._session(self.time, self.time), HERE)
+
+    def test_a_heartbeat_follows_a_new_session(self) -> None:
+        link = self._up(0)
+        link.heartbeat_at = 107.0
+        self.node.runs.begin(link, self._session(100.0, 100.0), None)
+        self.assertEqual(link.heartbeat_at, 107.0)
+        self.time = 107.5
+        self.node.liveness.tick_link(link)
+        self.assertTrue(link.outstanding)
+        self.node.runs.begin(link, self._session(107.5, 107.5), None)
+        self.assertTrue(107.9 <= link.heartbeat_at <= 109.5 and not link.outstanding, link.heartbeat_at)
+
+    def test_orphan(self) -> None:
+        self.node.links.clear()
+        self.time, orphans = 500.0, []
+        links = [self.node.make_link(self.ids[0], KEPT)]
+        self.time = 520.0
+        links.append(self.node.make_link(self.ids[1], KEPT))
+        for self.time in (529.9, 530.1):
+            self.node.liveness._watch_for_orphan()
+            orphans.append(self.node.liveness.orphan)
+        self.node.liveness.came_up(links[0])
+        for state in (UP, SUSPECT, LOST):
+            links[0].state = state
+            self.node.liveness._watch_for_orphan()
+            orphans.append(self.node.liveness.orphan)
+        self.assertEqual(orphans, [False, True, False, False, True])
+
+    def test_invites_and_waiting_handshakes_end_with_membership(self) -> None:
+        for end in (lambda: self.node.was_removed(first_record(bytes(32), "x")), self.node.left_cluster):
+            self.node.cluster = Cluster(bytes(16), bytes(32))
+            self.node.responder.make_invite((HERE,))
+            self.node.responder.unconfirmed[1] = None
+            end()
+            self.assertEqual((self.node.responder.invites, self.node.responder.unconfirmed), ({}, {}))
 
 
 # --- processes ----------------------------------------------------------------------------------------------------

@@ -268,7 +268,7 @@ class Vectors(unittest.TestCase):
             self.assertEqual(str(step) if right else None, vector["step"])
             self.assertEqual("accepted" if right else "bad-step", vector["verdict"])
             keys = Keys(bytes(20), bytes(20), bytes(32), bytes(32))
-            session = Session(keys, True, 1, 1, bytes(8), LinkTime(own * crypto.STEP_MS, 0.0), 0.0)
+            session = Session(keys, True, 1, 1, bytes(8), LinkTime(own * crypto.STEP_MS, 0.0), 0.0, 0.0)
             header = wire.tagged_header(CODES["Leave"], vector["header_step"], 1, 0)
             tag = crypto.tag(bytes(20), max(step, 0), header)
             datagram = wire.decode(header + tag)
