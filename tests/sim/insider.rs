@@ -6,7 +6,7 @@ use dddns::auth::drbg::Drbg;
 use dddns::auth::handshake::{Initiator, Purpose};
 use dddns::auth::session::Session;
 use dddns::node::event::{Event, Refusal};
-use dddns::node::status::PeerState;
+use dddns::node::status::{Confidence, PeerState};
 use dddns::sim::adversary::Interference;
 use dddns::sim::world::{Flight, HostId, World};
 use dddns::wire::address::Address;
@@ -595,4 +595,22 @@ fn a_handshake_that_waits_ends_with_the_removal_of_whoever_answered_it() {
     liar.reflect(&mut world, liar.to);
     world.run_for(Duration::from_secs(60));
     assert_eq!(world.tapped().iter().filter(|flight| flight.from == home(1)).map(kind).collect::<Vec<_>>(), []);
+}
+
+/// Spec: ADDR-2.
+#[test]
+fn who_reflects_nothing_any_more_has_no_vote_though_it_is_up() {
+    let mut world = formed(30, 2);
+    let mut liar = Liar::take_over(&mut world, 1, 0);
+    liar.reflect(&mut world, liar.to);
+    world.run_for(Duration::from_millis(100));
+    let confidence = |world: &World| world.status(0).addresses[0].confidence;
+    assert_eq!(confidence(&world), Confidence::SingleObserver);
+    for _ in 0..100 {
+        // It answers every heartbeat, and says nothing of where that came from.
+        liar.say(&mut world, &Heartbeat { seen: u64::MAX, digest: Digest([0; 8]), reflection: None });
+        world.run_for(Duration::from_millis(400));
+        assert_eq!(world.peer(0, 1).unwrap().state, PeerState::Up);
+    }
+    assert_eq!(confidence(&world), Confidence::Stale);
 }
