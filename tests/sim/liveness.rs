@@ -296,3 +296,18 @@ fn whoever_waits_long_for_its_first_peer_is_no_orphan_when_it_comes() {
     assert!(world.run_until(Duration::from_secs(10), World::whole).is_some());
     assert_eq!([0, second].map(|host| orphans(&world, host)), [0, 0]);
 }
+
+/// Spec: `RETRY_FIRST`.
+#[test]
+fn a_suspect_peer_is_asked_about_again_and_again() {
+    for seed in seed_range(SEEDS) {
+        let mut world = formed(seed, 3);
+        world.kill(1);
+        assert!(world.run_until(MINUTE, |world| state(world, 0, 1) == PeerState::Suspect).is_some());
+        world.tap();
+        world.run_for(Duration::from_secs(8));
+        assert_eq!(state(&world, 0, 1), PeerState::Suspect);
+        let asks = world.tapped().iter().filter(|f| f.from == home(1) && kind(f) == Kind::LOCATE).count();
+        assert!((3..=6).contains(&asks), "seed {seed}: {asks} Locates in 8 s, where rounds are 1, 2 and 4 s apart");
+    }
+}
