@@ -74,12 +74,14 @@ fn made(parts: &Parts) {
     }
     let mut keys: Vec<u8> = peers.iter().take(4).map(|(key, _, _)| *key).collect();
     keys.sort_unstable();
+    let unicast = |ip: &[u8; 4]| !matches!(ip[0], 0 | 224..=239) && *ip != [255; 4];
     let good = (1_000..=60_000).contains(heartbeat_ms)
         && (2..=1024).contains(max_members)
         && (2_048..=1 << 30).contains(buffer)
         && (1..=16).contains(&listen.len())
         && listen.iter().all(|(_, port)| *port != 0)
-        && peers.iter().take(4).all(|(_, ip, port)| *port != 0 && *ip != [0; 4])
+        && peers.iter().take(4).all(|(_, ip, port)| *port != 0 && unicast(ip))
+        && i32::try_from(keys.len()).is_ok_and(|peers| peers < *max_members)
         && keys.is_sorted_by(|a, b| a < b);
     let shown = read(&text);
     assert_eq!(shown.is_ok(), good, "{text}{shown:?}");
