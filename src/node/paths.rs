@@ -126,7 +126,8 @@ impl Node {
 
     /// The path in use becomes the address that everybody is told.
     fn publish(&mut self, now: Instant, slot: Slot) {
-        let unix = self.unix(now).as_secs();
+        // The first second of 1970 stands for what others told: SavedAddress::TOLD.
+        let unix = self.unix(now).as_secs().max(1);
         let Some(link) = self.links.get_mut(slot) else { return };
         let old = link.path.publish().or_else(|| self.history.latest(link.id));
         let silent_since = link.heard_again();
