@@ -614,3 +614,19 @@ fn who_reflects_nothing_any_more_has_no_vote_though_it_is_up() {
     }
     assert_eq!(confidence(&world), Confidence::Stale);
 }
+
+/// Spec: `PREVIOUS`.
+#[test]
+fn what_was_sent_under_the_session_before_is_taken_and_acknowledged() {
+    let mut world = formed(31, 4);
+    let mut before = Liar::take_over(&mut world, 3, 0);
+    let mut present = Liar::shake_hands(&mut world, 3, 0, (Incarnation([0xBA; 8]), Index(0x0BAD_0DDD)));
+    present.reflect(&mut world, present.to);
+    world.run_for(Duration::from_millis(100));
+    world.tap();
+    before.reflect(&mut world, before.to);
+    world.run_for(Duration::from_millis(100));
+    let acked =
+        |flight: &Flight| kind(flight) == Kind::HEARTBEAT_ACK && flight.datagram[4..8] == [0x0B, 0xAD, 0x0B, 0xAD];
+    assert!(world.tapped().iter().any(acked));
+}
