@@ -36,7 +36,8 @@ impl Sessions {
         self.accepted.retain(|(owner, _), _| *owner != host);
     }
 
-    /// AUTH-9: no counter is used twice. P10: link time is followed by one step at most, whoever says what.
+    /// AUTH-9: no counter is used twice. P8: link time goes on with the monotonic clock, whatever the wall clock shows or
+    /// is set to. P10: it is followed by one step at most, whoever says what.
     pub(crate) fn sent(&mut self, sent: &Sent<'_>) -> Verdict {
         let Ok(Datagram::Tagged(header)) = Datagram::parse(sent.datagram) else { return Ok(()) };
         let Some(known) = self.sending.get_mut(&(sent.origin.host, header.receiver)) else {
@@ -50,7 +51,9 @@ impl Sessions {
         let passed = sent.local.saturating_sub(began).as_secs() / STEP.as_secs();
         // One step more where the first one began late in its step, and one for what AUTH-6 allows.
         let ahead = header.step.wrapping_sub(step).wrapping_sub(passed.to_le_bytes()[0]);
-        hold("P10", ahead <= 2 || header.step == LAST, || format!("step {} in place of {step} + {passed}", header.step))
+        let what = || format!("step {} in place of {step} + {passed}", header.step);
+        hold("P8", ahead < 128 || header.step == LAST, what)?;
+        hold("P10", ahead <= 2 || header.step == LAST, what)
     }
 
     /// P7: each counter of a session is accepted once.
@@ -71,5 +74,35 @@ impl Sessions {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sim::laws::Origin;
+    use crate::wire::address::Address;
+    use crate::wire::header::Header;
+    use crate::wire::id::NodeId;
+    use crate::wire::kind::Kind;
+
+    #[test]
+    fn a_step_that_does_not_go_with_the_monotonic_clock_breaks_the_law() {
+        let mut sessions = Sessions::default();
+        let mut sends = |seconds, step, counter| {
+            let header = Header { kind: Kind::PATH_CHALLENGE, step, receiver: Index(1), counter };
+            let datagram = [header.to_bytes().as_slice(), &[0; 24]].concat();
+            let to = Address::new([192, 0, 2, 1].into(), 7733).unwrap();
+            let origin = Origin { host: 0, run: 1, id: NodeId([1; 16]), to };
+            let local = Duration::from_secs(seconds);
+            let verdict = sessions.sent(&Sent { origin, datagram: &datagram, local, watched: false });
+            verdict.map_err(|broken| broken.law)
+        };
+        assert_eq!(sends(0, 100, 0), Ok(()));
+        assert_eq!(sends(60, 102, 1), Ok(()));
+        assert_eq!(sends(60, 104, 2), Ok(()), "it followed, and began late in its step");
+        assert_eq!(sends(60, 105, 3), Err("P10"), "as after a clock was set forward");
+        assert_eq!(sends(90, 102, 4), Err("P8"), "as after a clock was set back");
+        assert_eq!(sends(90, 103, 4), Err("AUTH-9"));
     }
 }
