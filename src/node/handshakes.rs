@@ -14,7 +14,6 @@ use crate::node::discard::Discard;
 use crate::node::link::Attempt;
 use crate::node::links::{Links, Owner, Slot};
 use crate::node::membership::page_of;
-use crate::node::paths::trial_start;
 use crate::node::pending::{Admittance, Pending};
 use crate::node::status::PeerState;
 use crate::node::timer::{LinkTimer, NodeTimer};
@@ -311,11 +310,8 @@ impl Node {
             return;
         }
         self.add_hearsay(now, slot, sent_to, None);
-        if let Some(link) = self.links.get_mut(slot) {
-            let start = trial_start(&mut self.drbg, link.rtt);
-            link.path.observe(now, from, Response::LEN, start);
-        }
-        self.step_path(now, slot);
+        let heard_before = self.links.get(slot).and_then(|link| link.last_heard);
+        self.observe(now, slot, from, Response::LEN, heard_before);
     }
 
     pub(super) fn receive_cookie(&mut self, now: Instant, reply: &CookieReply) -> Result<(), Discard> {

@@ -64,9 +64,6 @@ impl Node {
             self.stop_joining();
             return Err(CommandError::UnusableInvite);
         }
-        if self.is_removed() {
-            self.forget_cluster(now);
-        }
         Ok(())
     }
 
@@ -107,13 +104,14 @@ impl Node {
         from: Address,
         response: &Response,
     ) -> Result<(), Discard> {
+        let removed = self.is_removed();
         let joining = self.joining.as_mut().ok_or(Discard::UnknownIndex)?;
         let began = joining.began;
         let (inviter, sent_to) = (joining.token.inviter(), joining.token.addresses().to_vec());
         let initiator = joining.initiator.as_mut().ok_or(Discard::UnknownIndex)?;
         let (keys, payload) = initiator.finish(response).map_err(|_| Discard::Handshake)?;
         let accepted = joining.accepted;
-        let foreign = self.cluster.as_ref().is_some_and(|own| own.id != payload.cluster_id);
+        let foreign = !removed && self.cluster.as_ref().is_some_and(|own| own.id != payload.cluster_id);
         let token = joining.token.clone();
         let refusal = match payload.verdict {
             Verdict::Accepted if foreign => Some(Refusal::OtherCluster),
@@ -130,6 +128,9 @@ impl Node {
             }
             self.outbox.event(Event::JoinRefused { reason });
             return Ok(());
+        }
+        if removed {
+            self.forget_cluster(now);
         }
         let cluster = Cluster { id: payload.cluster_id, key: ClusterKey(payload.cluster_key) };
         self.cluster = Some(cluster.clone());

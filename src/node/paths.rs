@@ -8,7 +8,7 @@ use crate::node::candidates;
 use crate::node::event::Event;
 use crate::node::link::{Link, Role};
 use crate::node::links::Slot;
-use crate::node::path::{Challenge, Step, TrialStart, Verdict};
+use crate::node::path::{Challenge, Observed, Step, TrialStart, Verdict};
 use crate::node::receive::Arrival;
 use crate::node::status::PeerState;
 use crate::node::timer::LinkTimer;
@@ -28,11 +28,31 @@ const TOLD_PERIOD: Duration = Duration::from_millis(100);
 const DEFERRED: Duration = Duration::from_millis(200);
 
 /// What a trial needs: fresh challenges, and the round-trip time.
-pub(super) fn trial_start(drbg: &mut Drbg, rtt: Option<Duration>) -> TrialStart {
+fn trial_start(drbg: &mut Drbg, rtt: Option<Duration>) -> TrialStart {
     TrialStart { new_challenge: drbg.array(), old_challenge: drbg.array(), rtt }
 }
 
 impl Node {
+    /// Something authentic of `bytes` bytes came from an address, perhaps a new one. `heard_before`: when the peer was heard
+    /// last before that.
+    pub(super) fn observe(
+        &mut self,
+        now: Instant,
+        slot: Slot,
+        from: Address,
+        bytes: usize,
+        heard_before: Option<Instant>,
+    ) {
+        let Some(link) = self.links.get_mut(slot) else { return };
+        let start = trial_start(&mut self.drbg, link.rtt);
+        match link.path.observe(now, from, bytes, start) {
+            Observed::Nothing => {}
+            Observed::Conflict { owed_ack } => self.note_conflict(now, slot, owed_ack),
+            Observed::Trial => link.silent_since(heard_before),
+        }
+        self.step_path(now, slot);
+    }
+
     /// Goes on with the trial of a new address.
     pub(super) fn step_path(&mut self, now: Instant, slot: Slot) {
         let Some(link) = self.links.get_mut(slot) else { return };

@@ -6,8 +6,6 @@ use std::time::Instant;
 use crate::node::Node;
 use crate::node::discard::Discard;
 use crate::node::links::{Owner, Slot};
-use crate::node::path::Observed;
-use crate::node::paths::trial_start;
 use crate::node::status::PeerState;
 use crate::wire::address::Address;
 use crate::wire::datagram::Datagram;
@@ -123,12 +121,6 @@ impl Node {
         if !arrival.newest || (link.path.is_open_to(arrival.from) && !link.path.on_trial()) {
             return;
         }
-        let start = trial_start(&mut self.drbg, link.rtt);
-        match link.path.observe(now, arrival.from, arrival.bytes, start) {
-            Observed::Nothing => {}
-            Observed::Conflict { owed_ack } => self.note_conflict(now, arrival.slot, owed_ack),
-            Observed::Trial => link.silent_since(heard_before),
-        }
-        self.step_path(now, arrival.slot);
+        self.observe(now, arrival.slot, arrival.from, arrival.bytes, heard_before);
     }
 }

@@ -128,6 +128,9 @@ fn a_removed_node_comes_back_by_a_new_invite_only() {
     world.run_for(MINUTE);
     let refused = |event: &Event| matches!(event, Event::JoinRefused { reason: Refusal::Used });
     assert_eq!(happened(&world, host, refused), 1, "the invite that let it in is spent");
+    let inviter = world.id(0);
+    let in_vain = world.command(host, |node, now| node.forget(now, inviter)).unwrap_err();
+    assert_eq!(in_vain, CommandError::Removed, "a refusal changes nothing");
 
     let new = invite(&mut world, 0, DAY);
     world.command(host, |node, now| node.join(now, &new)).unwrap();
