@@ -22,6 +22,7 @@ use crate::node::sync::Sync;
 use crate::node::timer::NodeTimer;
 use crate::wire::address::Address;
 use crate::wire::id::{NodeId, PublicKey};
+use crate::wire::message::Message;
 use crate::wire::record::{MemberRecord, MemberState};
 use crate::wire::response::{Response, Verdict};
 
@@ -163,6 +164,19 @@ impl Node {
         if self.joining.as_ref().is_some_and(|joining| joining.accepted) {
             self.stop_joining();
         }
+    }
+
+    /// Whether a joiner that waits to be heard is told that it was removed: that was before, and who says so has not heard
+    /// the confirmation. Joins anew then.
+    pub(super) fn is_told_old_removal(&mut self, now: Instant, message: &Message) -> bool {
+        let Message::Members(page) = message else { return false };
+        let waits = self.joining.as_ref().is_some_and(|joining| joining.accepted);
+        let own = |record: &MemberRecord| record.id() == self.id && record.state == MemberState::Removed;
+        let told = waits && page.records.iter().any(own);
+        if told {
+            self.arm_node(NodeTimer::Join, now);
+        }
+        told
     }
 
     /// The node belongs to no cluster any more, or to none after all.

@@ -72,6 +72,8 @@ impl Node {
         let id = record.id();
         match self.members.merge(record) {
             Merge::Known | Merge::Full => return false,
+            // Also where this node's own record has not come yet: it was let in, and is removed again.
+            Merge::Removed | Merge::Noted if id == self.id => self.removed(now, record),
             Merge::Noted => {}
             Merge::Added { displaced } => {
                 if let Some(displaced) = displaced {
@@ -80,7 +82,6 @@ impl Node {
                 self.welcome(now, record);
             }
             Merge::Changed => self.welcome(now, record),
-            Merge::Removed if id == self.id => self.removed(now, record),
             Merge::Removed => {
                 // It is told why, before nobody here talks to it any more.
                 if let Some(slot) = self.links.slot(id) {

@@ -79,6 +79,9 @@ impl Node {
             return Ok(());
         }
         let current = link.session.as_ref().is_some_and(|session| session.local_index() == header.receiver);
+        if self.is_told_old_removal(now, message) {
+            return Ok(());
+        }
         let arrival = Arrival { slot, from, bytes, counter: header.counter, current, newest: newest && current };
         self.heard(now, &arrival, matches!(message, Message::Leave(_) | Message::Conflict(_)));
         self.dispatch(now, &arrival, message);
