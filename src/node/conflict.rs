@@ -31,6 +31,8 @@ pub(crate) struct Newcomer {
     pub(crate) incarnation: Incarnation,
     /// When the handshake began at this node.
     pub(crate) began: Instant,
+    /// Whether it began before anything was heard under the session that this node had begun itself.
+    pub(crate) crosses: bool,
     /// Where the other end is.
     pub(crate) from: Address,
     /// Where this end's message of the handshake went: `from` has proved itself if it is one of them.
@@ -113,7 +115,7 @@ impl Node {
             }
             self.disarm(slot, LinkTimer::Contest);
         }
-        self.install(now, slot, newcomer.session, newcomer.began);
+        self.install(now, slot, newcomer.session, newcomer.began, newcomer.crosses);
         self.estimate_rtt(now, slot, newcomer.began);
         self.arrived(now, slot, newcomer.from, &newcomer.sent_to);
     }
@@ -232,7 +234,7 @@ impl Node {
 
 /// What to do about a run of a peer, given the one that this node talks to.
 fn standing(now: Instant, link: &Link, incarnation: Incarnation) -> Standing {
-    let answers = matches!(link.state, PeerState::Up | PeerState::Suspect);
+    let answers = link.is_believed_alive();
     if link.incarnation.is_none_or(|present| present == incarnation) || !answers || link.path.current().is_none() {
         return Standing::Welcome;
     }

@@ -194,6 +194,8 @@ impl Node {
             cluster_key: if discloses { cluster.key.0 } else { [0; 32] },
         };
         let incarnation = received.incarnation();
+        let begun_here = self.links.by_id(id).and_then(|(_, link)| link.session.as_ref());
+        let crosses = begun_here.is_some_and(|session| session.is_initiator() && session.highest_received().is_none());
         let (response, keys) = received.respond(&psk, &payload).map_err(|_| Discard::Handshake)?;
         self.outbox.transmit_bytes(from, &response);
         if !accepted {
@@ -206,6 +208,7 @@ impl Node {
             incarnation,
             address: from,
             created: now,
+            crosses,
             admission,
             initiation: Box::new(*initiation),
             response: Box::new(response),
@@ -233,8 +236,8 @@ impl Node {
         let pending = self.responder.take(index).ok_or(Discard::UnknownIndex)?;
         self.links.release(index);
         let slot = self.links.slot(id).unwrap_or_else(|| self.receive_guest(now, id));
-        let Pending { session, incarnation, created: began, address: from, .. } = pending;
-        self.establish(now, slot, Newcomer { session, incarnation, began, from, sent_to: vec![from] });
+        let Pending { session, incarnation, created: began, crosses, address: from, .. } = pending;
+        self.establish(now, slot, Newcomer { session, incarnation, began, crosses, from, sent_to: vec![from] });
         Ok(Some(slot))
     }
 
@@ -285,7 +288,8 @@ impl Node {
         let (began, sent_to) = (attempt.began, std::mem::take(&mut attempt.sent_to));
         link.attempt = None;
         let session = Box::new(Session::new(keys, response.receiver, payload.sender, payload.clock_ms, now));
-        let newcomer = Newcomer { session, incarnation: payload.incarnation, began, from, sent_to };
+        let incarnation = payload.incarnation;
+        let newcomer = Newcomer { session, incarnation, began, crosses: false, from, sent_to };
         if !self.establish(now, slot, newcomer) {
             return Ok(());
         }
@@ -340,16 +344,15 @@ impl Node {
     }
 
     /// Takes a new session into use. Of two handshakes that crossed, both sides keep the one that the node with the
-    /// lower ID began; the other one is still received with for a while.
-    pub(super) fn install(&mut self, now: Instant, slot: Slot, session: Box<Session>, began: Instant) {
+    /// lower ID began; the other one is still received with for a while. Spec: STATE-5.
+    pub(super) fn install(&mut self, now: Instant, slot: Slot, session: Box<Session>, began: Instant, crosses: bool) {
         let soon = self.jitter.spread(self.interval() / 5, 20..=100);
         let Some(link) = self.links.get_mut(slot) else { return };
         let index = session.local_index();
         let by_lower = session.is_initiator() == (self.id < link.id);
-        let crossed = link
-            .session
-            .as_ref()
-            .is_some_and(|current| current.is_initiator() != session.is_initiator() && began <= current.established());
+        let opposite = |current: &&Session| current.is_initiator() != session.is_initiator();
+        let current = link.session.as_deref().filter(opposite);
+        let crossed = current.is_some_and(|current| crosses || began <= current.established());
         let forgotten = if crossed && !by_lower {
             link.previous.replace(session)
         } else {

@@ -7,7 +7,6 @@ use crate::node::link::{Link, Outstanding};
 use crate::node::links::Slot;
 use crate::node::pending;
 use crate::node::receive::Arrival;
-use crate::node::status::PeerState;
 use crate::node::timer::{LinkTimer, NodeTimer};
 use crate::wire::address::Address;
 use crate::wire::body::Body;
@@ -46,7 +45,7 @@ impl Node {
     pub(super) fn resend_heartbeat(&mut self, now: Instant, slot: Slot) {
         let Some(link) = self.links.get_mut(slot) else { return };
         let confirming = link.session.as_ref().is_some_and(|session| now < session.established() + pending::LIFETIME);
-        if !confirming && !matches!(link.state, PeerState::Up | PeerState::Suspect) {
+        if !confirming && !link.is_believed_alive() {
             // It was to confirm a session to a peer that is not there any more.
             link.outstanding = None;
             return;

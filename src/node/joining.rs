@@ -148,7 +148,8 @@ impl Node {
             self.outbox.event(Event::Joined { cluster });
         }
         let session = Box::new(Session::new(keys, response.receiver, payload.sender, payload.clock_ms, now));
-        let newcomer = Newcomer { session, incarnation: payload.incarnation, began, from, sent_to };
+        let incarnation = payload.incarnation;
+        let newcomer = Newcomer { session, incarnation, began, crosses: false, from, sent_to };
         if !self.establish(now, slot, newcomer) {
             return Ok(());
         }

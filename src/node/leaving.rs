@@ -73,15 +73,18 @@ impl Node {
         Ok(())
     }
 
-    /// Tells every member that is up, and has not confirmed it yet, that this node leaves; or ends.
+    /// Tells every peer that may hear it, and has not confirmed it yet, that this node leaves; or ends.
     pub(super) fn say_farewell(&mut self, now: Instant) {
         let Some(leaving) = &mut self.leaving else { return };
-        let alone = !self.links.iter().any(|(_, link)| link.is_up());
+        let hearers: Vec<Slot> =
+            self.links.iter().filter(|(_, link)| link.is_believed_alive()).map(|(slot, _)| slot).collect();
         let record = self.members.removed(self.id).copied();
         match record {
-            Some(record) if !alone && leaving.said < FAREWELLS_MAX => {
+            Some(record) if !hearers.is_empty() && leaving.said < FAREWELLS_MAX => {
                 leaving.said += 1;
-                self.push(now, None, &page_of(record));
+                for slot in hearers {
+                    self.send(now, slot, &page_of(record));
+                }
                 self.arm_node(NodeTimer::Farewell, now + FAREWELL_RESEND);
             }
             _ => self.end_leaving(now),
@@ -98,7 +101,7 @@ impl Node {
             leaving.confirmed += 1;
         }
         self.drop_links(now, &[slot]);
-        if !self.links.iter().any(|(_, link)| link.is_up()) {
+        if !self.links.iter().any(|(_, link)| link.is_believed_alive()) {
             self.end_leaving(now);
         }
     }

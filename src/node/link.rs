@@ -208,6 +208,11 @@ impl Link {
         self.state == PeerState::Up
     }
 
+    /// Whether the peer answers, or did a moment ago.
+    pub(crate) fn is_believed_alive(&self) -> bool {
+        matches!(self.state, PeerState::Up | PeerState::Suspect)
+    }
+
     /// Whether a second machine with the peer's identity has been heard lately.
     pub(crate) fn in_conflict(&self, now: Instant) -> bool {
         self.rare().and_then(|rare| rare.conflict).is_some_and(|until| now < until)

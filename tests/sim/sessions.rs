@@ -77,6 +77,25 @@ fn a_session_is_renewed_every_hour_and_no_datagram_is_lost_by_it() {
     }
 }
 
+/// Those who start together call each other at the same time. Spec: STATE-5.
+#[test]
+fn of_handshakes_that_cross_both_ends_keep_the_same() {
+    for seed in seed_range(30) {
+        let mut world = formed(seed, 5);
+        world.network.conditions.jitter = Duration::from_millis(15);
+        (0..5).for_each(|host| world.kill(host));
+        world.run_for(Duration::from_secs(10));
+        (0..5).for_each(|host| world.start(host));
+        assert!(world.run_until(Duration::from_secs(10), World::whole).is_some());
+        world.run_for(Duration::from_secs(5));
+        let counts =
+            |world: &World| [0, 1, 2, 3, 4].map(|host| (suspicions(world, host), world.count(host, "resends")));
+        let before = counts(&world);
+        world.run_for(Duration::from_secs(60));
+        assert_eq!(counts(&world), before, "seed {seed}");
+    }
+}
+
 #[test]
 fn a_long_run_stays_up() {
     let mut world = formed(4, 3);

@@ -86,6 +86,7 @@ impl Bench {
             incarnation: Incarnation([1; 8]),
             address: from,
             created: now,
+            crosses: false,
             admission: None,
             initiation: Box::new(initiation),
             response: Box::new(response),
