@@ -94,10 +94,11 @@ fn p19_two_movers_meet_through_a_third_within_an_interval_or_two_where_much_is_l
 
 #[test]
 fn p21_a_slow_peer_and_a_dead_one_delay_nobody() {
-    let quickest = |slow: bool| -> Vec<Duration> {
+    let healed = |beside: bool| -> Vec<Duration> {
         let times = seed_range(20).map(|seed| {
-            let mut world = formed(seed, 6);
-            if slow {
+            // Four that are well, alone or beside two others.
+            let mut world = formed(seed, if beside { 6 } else { 4 });
+            if beside {
                 // Host 5 is dead, and host 4 answers a second and a half late.
                 world.kill(5);
                 world.set_adversary(Some(Box::new(|_, flight| {
@@ -117,11 +118,12 @@ fn p21_a_slow_peer_and_a_dead_one_delay_nobody() {
         times.sort();
         times
     };
-    let (alone, beside) = (quickest(false), quickest(true));
+    let (alone, beside) = (healed(false), healed(true));
     let (last, middle) = (alone.len() - 1, alone.len() / 2);
     println!("median {:?} and {:?}, most {:?} and {:?}", alone[middle], beside[middle], alone[last], beside[last]);
     assert!(beside[middle] <= alone[middle] + millis(1000), "{beside:?}");
-    assert!(beside[last] <= seconds(4), "{beside:?}");
+    // It may have been the turn of the dead one, or of the slow one, to be asked: one `EXCHANGE`.
+    assert!(beside[last] <= alone[last] + seconds(2), "{beside:?}");
 }
 
 #[test]
