@@ -31,7 +31,7 @@ pub(crate) struct Newcomer {
     pub(crate) incarnation: Incarnation,
     /// When the handshake began at this node.
     pub(crate) began: Instant,
-    /// Whether it began before anything was heard under the session that this node had begun itself.
+    /// Whether it began before anything was heard under a session that this node had begun just before.
     pub(crate) crosses: bool,
     /// Where the other end is.
     pub(crate) from: Address,

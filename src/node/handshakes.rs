@@ -14,7 +14,7 @@ use crate::node::discard::Discard;
 use crate::node::link::Attempt;
 use crate::node::links::{Links, Owner, Slot};
 use crate::node::membership::page_of;
-use crate::node::pending::{Admittance, Pending};
+use crate::node::pending::{self, Admittance, Pending};
 use crate::node::status::PeerState;
 use crate::node::timer::{LinkTimer, NodeTimer};
 use crate::wire::address::Address;
@@ -194,8 +194,10 @@ impl Node {
             cluster_key: if discloses { cluster.key.0 } else { [0; 32] },
         };
         let incarnation = received.incarnation();
-        let begun_here = self.links.by_id(id).and_then(|(_, link)| link.session.as_ref());
-        let crosses = begun_here.is_some_and(|session| session.is_initiator() && session.highest_received().is_none());
+        let unheard = |session: &&Session| session.is_initiator() && session.highest_received().is_none();
+        let begun_here = self.links.by_id(id).and_then(|(_, link)| link.session.as_deref()).filter(unheard);
+        // Later its confirmation would find nothing at the other end.
+        let crosses = begun_here.is_some_and(|session| now < session.established() + pending::LIFETIME);
         let (response, keys) = received.respond(&psk, &payload).map_err(|_| Discard::Handshake)?;
         self.outbox.transmit_bytes(from, &response);
         if !accepted {

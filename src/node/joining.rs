@@ -167,17 +167,20 @@ impl Node {
         }
     }
 
-    /// Whether a joiner that waits to be heard is told that it was removed: that was before, and who says so has not heard
-    /// the confirmation. Joins anew then.
-    pub(super) fn is_told_old_removal(&mut self, now: Instant, message: &Message) -> bool {
+    /// Whether a joiner is told that it was removed before. While it waits to be heard: who says so has not heard the
+    /// confirmation, so it joins anew. Until its own record has come: under a session before the present one (`current`),
+    /// where somebody may have held it back.
+    pub(super) fn is_told_old_removal(&mut self, now: Instant, current: bool, message: &Message) -> bool {
         let Message::Members(page) = message else { return false };
-        let waits = self.joining.as_ref().is_some_and(|joining| joining.accepted);
         let own = |record: &MemberRecord| record.id() == self.id && record.state == MemberState::Removed;
-        let told = waits && page.records.iter().any(own);
-        if told {
+        if !page.records.iter().any(own) {
+            return false;
+        }
+        let waits = self.joining.as_ref().is_some_and(|joining| joining.accepted);
+        if waits {
             self.arm_node(NodeTimer::Join, now);
         }
-        told
+        waits || (!current && self.members.get(self.id).is_none())
     }
 
     /// The node belongs to no cluster any more, or to none after all.

@@ -1,5 +1,7 @@
 //! Members removed, leaving, away and at the bound: all lists end alike, and who was removed stays removed.
 
+use std::cell::Cell;
+use std::rc::Rc;
 use std::time::Duration;
 
 use dddns::auth::drbg::Drbg;
@@ -7,7 +9,7 @@ use dddns::config::{Cluster, ClusterKey, Heartbeat, MaxMembers, Peer};
 use dddns::node::error::CommandError;
 use dddns::node::event::{Event, Refusal, Who};
 use dddns::sim::adversary::Interference;
-use dddns::sim::world::{HostId, World};
+use dddns::sim::world::{Flight, HostId, World};
 use dddns::wire::id::{ClusterId, NodeId};
 use dddns::wire::kind::Kind;
 use dddns::wire::record::{MemberRecord, MemberState};
@@ -18,6 +20,7 @@ use crate::cluster::{
 
 const DAY: Duration = Duration::from_secs(86_400);
 const MINUTE: Duration = Duration::from_secs(60);
+const SECOND: Duration = Duration::from_secs(1);
 
 /// A cluster whose members speak seldom, so that a day takes moments.
 fn slow(seed: u64, n: u8) -> World {
@@ -168,6 +171,40 @@ fn a_removed_node_comes_back_although_its_confirmation_is_lost() {
                 "{silence:?}, seed {seed}: {took:?}"
             );
         }
+    }
+}
+
+/// What it was told of its earlier membership arrives when it is a member again, but knows no more than that.
+#[test]
+fn a_removal_that_was_held_back_ends_no_later_membership() {
+    for seed in seed_range(10) {
+        let mut world = formed(seed, 4);
+        world.command(3, |node, now| node.leave(now)).unwrap();
+        world.run_for(MINUTE);
+        let token = invite(&mut world, 0, DAY);
+        let began = world.now();
+        let mut held: Option<Flight> = None;
+        let mut released: Option<Duration> = None;
+        let injected = Rc::new(Cell::new(false));
+        let done = Rc::clone(&injected);
+        world.set_adversary(Some(Box::new(move |now, flight| {
+            let (sent, got) = (flight.from == home(4), flight.to == home(4));
+            let confirmation = sent && now < began + Duration::from_secs(3) && kind(flight) != Kind::INITIATION;
+            let page = got && kind(flight) == Kind::MEMBERS && released.is_none_or(|at| now < at + SECOND);
+            if page && released.is_none() {
+                held = Some(flight.clone());
+            }
+            let mut sends = Vec::new();
+            if got && kind(flight) == Kind::HEARTBEAT_ACK && released.is_none() {
+                released = Some(now);
+                sends.extend(held.take().map(|flight| (Duration::from_millis(50), flight)));
+                done.set(!sends.is_empty());
+            }
+            Interference { drop: confirmation || page, sends }
+        })));
+        world.command(3, |node, now| node.join(now, &token)).unwrap();
+        assert!(world.run_until(MINUTE, World::whole).is_some(), "seed {seed}");
+        assert!(injected.get() && removals(&world, 3).is_empty(), "seed {seed}");
     }
 }
 

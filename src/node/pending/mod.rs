@@ -63,7 +63,7 @@ pub(crate) struct Pending {
     /// Where the response went: who confirms has received there.
     pub(crate) address: Address,
     pub(crate) created: Instant,
-    /// Whether it began before anything was heard under the session that this node had begun itself.
+    /// Whether it began before anything was heard under a session that this node had begun just before.
     pub(crate) crosses: bool,
     /// For a joiner: its invite, and the name that it wants.
     pub(crate) admission: Option<(InviteId, Name)>,
