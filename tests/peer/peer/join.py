@@ -38,6 +38,11 @@ class Joiner:
         for address in self.token.addresses:
             node.transmit(self.attempt.datagram(address, now), address)
 
+    def begin_again(self) -> None:
+        """Step 7: at once, unless an attempt is under way."""
+        if self.attempt is None:
+            self._due = self._begin_again_at = self._node.now()
+
     def answered(self, payload: ResponsePayload) -> bool:
         """The inviter's verdict. Whether this node is let in."""
         self.attempt = None

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from .crypto import base32
-from .link import GUEST, Link
+from .link import GUEST, SUSPECT, UP, Link
 from .members import NOBODY, Merged, digest, first_record
 from .scale import is_full_mesh
 from .timers import (
@@ -220,22 +220,32 @@ class Lists:
             self._reading = None
 
     def leave_cluster(self) -> None:
-        """Begins to say that this node removes itself."""
+        """Begins to say that this node removes itself; without its own record it has only Leave to say."""
+        if self._node.identity.id not in self._node.members:
+            self._say_leave(self._told())
+            return
         removal = self._node.members.removal(self._node.identity.id, self._node.identity.id)
         self.farewell = Farewell(removal, self._node.now())
 
+    def _told(self) -> list[Link]:
+        """The peers that a node which leaves tells so."""
+        return [link for link in self._node.links.values() if link.state in (UP, SUSPECT)]
+
     def _say_farewell(self, farewell: Farewell) -> None:
         now = self._node.now()
-        waiting = [link for link in self._node.up_links() if link.id not in farewell.confirmed]
+        waiting = [link for link in self._told() if link.id not in farewell.confirmed]
         if waiting and farewell.told < FAREWELLS_MAX:
             if now >= farewell.due:
                 farewell.told, farewell.due = farewell.told + 1, now + FAREWELL_RESEND
                 for link in waiting:
                     self._node.send(link, Members(False, (farewell.removal,)))
         elif not waiting or now >= farewell.due:
-            for link in waiting:
-                self._node.send(link, Leave())
-            self._node.left_cluster()
+            self._say_leave(waiting)
+
+    def _say_leave(self, peers: list[Link]) -> None:
+        for link in peers:
+            self._node.send(link, Leave())
+        self._node.left_cluster()
 
     def first_record(self) -> None:
         """MEMB-3: the first node of a cluster makes its own record."""

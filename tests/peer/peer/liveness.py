@@ -114,10 +114,12 @@ class Liveness:
         self._exchange_due = now + jittered(intervals.exchange, 0.8, 1.0)
 
     def new_session(self, link: Link) -> None:
-        """Heartbeats outstanding under the session before are forgotten; where none is due, one follows soon."""
+        """STATE-5: forgets heartbeats outstanding under the session before; where none is due, one follows soon."""
         now = self._node.now()
         if link.is_up and (link.outstanding or now >= link.heartbeat_at):
             link.heartbeat_at = now + jittered(self._node.intervals.exchange, 0.2, 1.0)
+        link.outstanding = []
+        link.misses = 0
 
     # --- states ---
 

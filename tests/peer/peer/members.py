@@ -145,7 +145,7 @@ class MemberList:
         removed = [r for r in self if r.state == REMOVED]
         if known is not None and known.state == REMOVED or len(removed) < REMOVED_MAX:
             return None
-        if known is None:
+        if known is None and record.id != self.own_id:
             return record.id
         return min(removed, key=seniority).id
 

@@ -297,6 +297,12 @@ class Node:
             if session is link.session:
                 self.liveness.turned_away(link)
             return
+        if isinstance(message, Members) and message.removes(self.identity.id):
+            if self.joiner is not None:
+                self.joiner.begin_again()  # membership.md section 3, step 7: news of an earlier membership
+                return
+            if self.identity.id not in self.members and session is not link.session:
+                return  # section 5: it may have been held back since then
         link.heard = self.now()
         if newest and session is link.session:
             self.apply(link, link.path.datagram(source, size, link.rtt, self.now()))

@@ -105,7 +105,7 @@ class Runs:
         """STATE-5: the new session becomes current unless it crossed with one that counts more."""
         now, old = self._node.now(), link.session
         session.established = now
-        crossed = old is not None and old.initiator != session.initiator and session.begun <= old.established
+        crossed = old is not None and old.crossed_by(session)
         if crossed and session.initiator != (self._node.identity.id < link.id):
             link.previous = session
         else:
@@ -113,8 +113,6 @@ class Runs:
             self._node.liveness.new_session(link)
         link.previous_until = now + PREVIOUS
         link.attempt = None
-        link.outstanding = []
-        link.misses = 0
         if link.rtt is None:
             link.rtt = min(1.0, now - session.begun)
         link.rekey_at = now + (jittered(REKEY, 0.8, 1.0) if session.initiator else jittered(REKEY, 1.1, 1.3))

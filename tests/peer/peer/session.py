@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from . import crypto, wire
-from .timers import DRIFT_MAX_MS
+from .timers import DRIFT_MAX_MS, PENDING
 from .wire import Discard, Message, Tagged
 
 
@@ -75,8 +75,16 @@ class Session:
         self.begun = begun  # STATE-5: when the handshake began at this node
         self.ended = ended  # state-machine.md section 6: when its Response came or was sent
         self.established = begun
+        self.first_received = float("inf")  # STATE-5: when something first came under it
         self.window = crypto.ReplayWindow()
         self.next_counter = 0
+
+    def crossed_by(self, other: Session) -> bool:
+        """STATE-5: whether a new session was begun from the other end, and too early to follow this one."""
+        if self.initiator == other.initiator:
+            return False
+        unheard = self.initiator and other.begun < self.first_received
+        return other.begun <= self.established + (PENDING if unheard else 0.0)
 
     @property
     def seen(self) -> int:
@@ -114,4 +122,6 @@ class Session:
             if opened is None:
                 raise Discard("bad-seal")
             plain = opened
-        return Received(wire.decode_body(tagged.code, tagged.header, plain), tagged.counter, newest)
+        received = Received(wire.decode_body(tagged.code, tagged.header, plain), tagged.counter, newest)
+        self.first_received = min(self.first_received, now)
+        return received

@@ -27,7 +27,8 @@ from .addresses import Observation, may_be_candidate, scope, vote
 from .decode import decode_stream
 from .handshake import Answer, Attempt, Identity, Secrets, join_prologue
 from .invites import Token, invite_psk
-from .link import CONFLICT, GUEST, KEPT, LOST, SPARE, SUSPECT, UNKNOWN, UP, Contest, Link
+from .join import Joiner
+from .link import CONFLICT, GUEST, KEPT, LEFT, LOST, SPARE, SUSPECT, UNKNOWN, UP, Contest, Link
 from .lists import Reading
 from .members import MemberList, Merged, first_record, rank
 from .node import Node
@@ -36,7 +37,7 @@ from .paths import Challenge, Current, Forgotten, Path, PathConflict, Published
 from .scale import are_neighbours
 from .session import Keys, LinkTime, Received, Session
 from .store import Cluster, State
-from .timers import Budget
+from .timers import REMOVED_MAX, Budget
 from .vectors import Deaf
 from .wire import (
     MEMBER,
@@ -333,6 +334,16 @@ class Decisions(unittest.TestCase):
         self.assertIs(members.merge(made[0], lambda: False), Merged.PUT_OFF)
         self.assertEqual(members.next_admission(made[0].id), 3)
 
+    def test_own_removal_always_has_room(self) -> None:
+        me, stranger = Identity(), Identity()
+        members = MemberList(me.id)
+        for i in range(REMOVED_MAX):
+            members.put(Record(i.to_bytes(32, "big"), bytes(16), i, REMOVED, 0, "x"))
+        results = [members.merge(Record(i.public_key, bytes(16), 1, REMOVED, 0, "x"), bool) for i in (stranger, me)]
+        self.assertEqual(results, [Merged.KNOWN, Merged.PUT_OFF])
+        own = Record(me.public_key, bytes(16), 1, REMOVED, 0, "x")
+        self.assertIs(members.merge(own, lambda: True), Merged.NEWS)
+
     def test_pages(self) -> None:
         members = MemberList(bytes(16))
         for i in range(20):
@@ -496,6 +507,92 @@ class Rules(unittest.TestCase):
         ours = attempt.read_response(decode(response), 3.0)[1]
         self.assertEqual([(s.begun, s.ended) for s in (ours, theirs)], [(1.0, 3.0), (2.0, 2.0)])
 
+    def test_which_handshakes_crossed(self) -> None:
+        for heard, begun, initiator, crossed in (
+            (None, 99.0, True, True),
+            (None, 101.0, True, True),
+            (102.0, 101.0, True, True),
+            (101.0, 102.0, True, False),
+            (None, 110.0, True, True),
+            (None, 110.1, True, False),
+            (None, 101.0, False, False),
+            (None, 100.0, False, True),
+        ):
+            present = self._session(100.0, 100.0, initiator=initiator)
+            if heard is not None:
+                present.first_received = heard
+            for same_end in (True, False):
+                new = self._session(begun, begun, initiator=initiator == same_end)
+                self.assertEqual(present.crossed_by(new), crossed and not same_end, (heard, begun, initiator))
+
+    def test_something_was_received_under_a_session(self) -> None:
+        keys = [Keys(*(bytes([i]) * 32 for i in order)) for order in ((0, 1, 2, 3), (1, 0, 3, 2))]
+        ours, theirs = (Session(k, True, 1, 1, bytes(8), LinkTime(0, 100.0), 100.0, 100.0) for k in keys)
+        for now in (103.0, 104.0):
+            datagram = decode(theirs.make(Heartbeat(0, bytes(8), HERE), now)[0])
+            ours.open(datagram, now)
+            self.assertEqual(ours.first_received, 103.0)
+            with self.assertRaises(Discard):
+                theirs.open(datagram, now)
+        self.assertEqual(theirs.first_received, float("inf"))
+
+    def test_a_joiner_that_waits_begins_again_when_told_of_its_removal(self) -> None:
+        link, node = self._up(0), self.node
+        link.state, link.heard, node.members = UNKNOWN, None, MemberList(node.identity.id)
+        node.members.put(first_record(link.public_key, "x"))
+        node.joiner = joiner = Joiner(node, Token.fresh(link.public_key, 0, (HERE,)))
+        joiner._begin_again_at = joiner._due = self.time + 10.0
+        told = Members(False, (Record(node.identity.public_key, link.id, 1, REMOVED, 0, "x"),))
+        node._receive_message(link, link.session, Received(told, 1, True), HERE, 200)
+        self.assertEqual((link.state, link.heard, node.joiner), (UNKNOWN, None, joiner))
+        node.transmit = lambda data, address: self.called.append((verdict(data), address))
+        joiner.tick()
+        joiner.begin_again()
+        joiner.tick()
+        self.assertEqual(self.called, [("Initiation", HERE)])
+        node._receive_message(link, link.session, Received(Heartbeat(0, bytes(8), HERE), 2, True), HERE, 66)
+        self.assertIsNone(node.joiner)
+        node._receive_message(link, link.session, Received(told, 3, True), HERE, 200)
+        self.assertEqual((node.cluster, node.links), (None, {}))
+
+    def test_its_removal_under_another_session_is_discarded_until_its_own_record_has_come(self) -> None:
+        link, node = self._up(0), self.node
+        own, link.state = node.members[node.identity.id], LOST
+        told = Members(False, (Record(node.identity.public_key, link.id, 1, REMOVED, 0, "x"),))
+        present, other = link.session, self._session(99.0, 99.0)
+        for session, records, removed in ((other, [], False), (present, [], True), (other, [own], True)):
+            node.cluster, node.links, link.heard = Cluster(bytes(16), bytes(32)), {link.id: link}, None
+            node.members = MemberList(node.identity.id)
+            for record in (first_record(link.public_key, "x"), *records):
+                node.members.put(record)
+            node._receive_message(link, session, Received(told, 1, True), HERE, 200)
+            self.assertEqual((node.cluster is None, link.heard is not None), (removed, removed))
+
+    def test_who_leaves_tells_those_up_and_suspect(self) -> None:
+        self.node.links.clear()
+        links, sent = [self._up(i) for i in range(4)], []
+        for link, state in zip(links, (UP, SUSPECT, LOST, LEFT)):
+            link.state = state
+        self.node.send = lambda link, message: sent.append((link.id, type(message).__name__))
+        self.node.lists.leave_cluster()
+        self.node.lists.tick()
+        self.node.lists._take(links[0], self.node.lists.farewell.removal)
+        while self.node.cluster is not None:
+            self.time += 0.5
+            self.node.lists.tick()
+        first, second = self.ids[:2]
+        expected = [(first, "Members")] + [(second, "Members")] * 6 + [(second, "Leave")]
+        self.assertEqual(sent, expected)
+
+    def test_who_leaves_without_its_own_record_says_only_leave(self) -> None:
+        self.node.links.clear()
+        links, sent, node = [self._up(i) for i in range(3)], [], self.node
+        links[2].state, node.members = LOST, MemberList(node.identity.id)
+        node.send = lambda link, message: sent.append((link.id, type(message).__name__))
+        node.lists.leave_cluster()
+        self.assertEqual(sent, [(member, "Leave") for member in self.ids[:2]])
+        self.assertEqual((node.cluster, node.running), (None, False))
+
     def test_conflict_ends_a_contest_and_the_reading_of_the_list(self) -> None:
         link, other = self._up(0), self._up(1)
         link.contest = Contest(self._session(100.0, 100.0, b"run-two-"), HERE, bytes(8), self.time)
@@ -516,6 +613,19 @@ class Rules(unittest.TestCase):
         self.assertTrue(link.outstanding)
         self.node.runs.begin(link, self._session(107.5, 107.5), None)
         self.assertTrue(107.9 <= link.heartbeat_at <= 109.5 and not link.outstanding, link.heartbeat_at)
+
+    def test_heartbeats_stay_outstanding_where_the_present_session_is_kept(self) -> None:
+        link = self._up(0)
+        mine_counts = self.node.identity.id < link.id
+        for kept in (True, False):
+            present = self._session(self.time, self.time, initiator=mine_counts == kept)
+            link.session = present
+            self.node.liveness.heartbeat(link)
+            beats, link.misses = link.outstanding, 1
+            crossing = self._session(0.0, 0.0, initiator=not present.initiator)
+            self.node.runs.begin(link, crossing, None)
+            expected = (present, crossing, beats, 1) if kept else (crossing, present, [], 0)
+            self.assertEqual((link.session, link.previous, link.outstanding, link.misses), expected)
 
     def test_orphan(self) -> None:
         self.node.links.clear()

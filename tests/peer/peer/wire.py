@@ -326,6 +326,10 @@ class Members:
     def encode(self) -> bytes:
         return bytes([self.more, len(self.records)]) + b"".join(r.encode() for r in self.records)
 
+    def removes(self, node: bytes) -> bool:
+        """Whether it holds a node's removal."""
+        return any(record.id == node and record.state == REMOVED for record in self.records)
+
     @classmethod
     def decode(cls, body: bytes) -> Members:
         require(body[0] <= 1 and (body[0] == 0 or body[1] > 0), "bad-more")
