@@ -8,6 +8,7 @@ use dddns::auth::drbg::Drbg;
 use dddns::config::{Cluster, ClusterKey, Heartbeat, MaxMembers, Peer};
 use dddns::node::error::CommandError;
 use dddns::node::event::{Event, Refusal, Who};
+use dddns::node::status::PeerState;
 use dddns::sim::adversary::Interference;
 use dddns::sim::world::{Flight, HostId, World};
 use dddns::wire::id::{ClusterId, NodeId};
@@ -352,6 +353,23 @@ fn a_node_that_leaves_is_removed_everywhere_and_keeps_nothing_but_its_key() {
         let token = invite(&mut world, 0, DAY);
         world.command(3, |node, now| node.join(now, &token)).unwrap();
         assert!(world.run_until(2 * MINUTE, World::whole).is_some(), "seed {seed}");
+    }
+}
+
+#[test]
+fn a_node_that_leaves_tells_peers_that_have_just_fallen_silent() {
+    for seed in seed_range(10) {
+        let mut world = formed(seed, 3);
+        world.set_adversary(Some(Box::new(|_, flight| Interference {
+            drop: [flight.from, flight.to].contains(&home(3)),
+            sends: Vec::new(),
+        })));
+        let suspects = |world: &World| (0..2).all(|other| world.peer(2, other).unwrap().state == PeerState::Suspect);
+        assert!(world.run_until(MINUTE, suspects).is_some(), "seed {seed}");
+        world.set_adversary(None);
+        world.command(2, |node, now| node.leave(now)).unwrap();
+        world.run_for(Duration::from_secs(5));
+        assert!((0..2).all(|host| !lists(&world, host, 2)), "seed {seed}");
     }
 }
 
