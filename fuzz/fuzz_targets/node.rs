@@ -118,7 +118,7 @@ fn apply(world: &mut World, operation: Operation) {
         }
         Operation::Candidate { node, other, address } => {
             let other = identity(usize::from(other) % MEMBERS).node_id();
-            let address = Address::try_from(somewhere(address)).expect("it has a port");
+            let address = Address::try_from(somewhere(address)).expect("all places are addresses");
             let _ = world.command(node, |node, now| node.add_candidates(now, other, &[address]));
         }
         Operation::Call { to, run } => {
@@ -161,11 +161,10 @@ fn send(world: &mut World, to: u8, from: SocketAddr, datagram: Option<Vec<u8>>) 
     }
 }
 
-/// Any place, or none: the address that nobody can answer is one of them.
+/// Any place, that of somebody who is no member too.
 fn somewhere(number: u8) -> SocketAddr {
     match number {
         0xFF => attacker(),
-        0xFE => SocketAddr::from(([0, 0, 0, 0], 7733)),
         number => place(number % (ADDRESSES + 1)),
     }
 }
