@@ -258,9 +258,10 @@ fn place(text: &str) -> Result<Place, String> {
     }
     let (host, port) = text.rsplit_once(':').ok_or_else(no_port)?;
     let port: u16 = port.parse().map_err(|_| no_port())?;
-    let mut labels = host.trim_end_matches('.').split('.');
+    // A final dot says that the name is complete.
+    let mut labels = host.strip_suffix('.').unwrap_or(host).split('.');
     // A last label of digits only would be a mistyped IPv4 address; no name in the DNS has one.
-    let numeric = host.rsplit('.').next().is_some_and(|last| last.bytes().all(|b| b.is_ascii_digit()));
+    let numeric = labels.clone().next_back().is_some_and(|last| last.bytes().all(|b| b.is_ascii_digit()));
     let label = |label: &str| label.replace('_', "-").parse::<Name>().is_ok();
     if port == 0 || numeric || host.len() > 253 || !labels.all(label) {
         return Err(no_port());
@@ -288,7 +289,7 @@ mod tests {
         let text = format!(
             "name = \"Garage\"\nlisten = [\"0.0.0.0:7733\", \"[2001:db8::1]:1\"]\nheartbeat = \"60s\"\nmax_members = 2\n\
              receive_buffer = 65536\nsend_buffer = 2048\n[[peer]]\nname = \"attic\"\npublic_key = \"{KEY}\"\n\
-             addresses = [\"198.51.100.23:7733\", \"attic.example.net:7733\", \"my_host:1\"]\n"
+             addresses = [\"198.51.100.23:7733\", \"attic.example.net.:7733\", \"my_host:1\"]\n"
         );
         let file = ConfigFile::parse(&text).unwrap();
         let name = file.name.as_ref().unwrap();
@@ -300,7 +301,7 @@ mod tests {
         assert_eq!(file.send_buffer.unwrap().value, 2_048);
         let peer = &file.peers[0].value;
         assert_eq!(peer.peer.addresses.len(), 1);
-        assert_eq!(peer.hosts, ["attic.example.net:7733", "my_host:1"]);
+        assert_eq!(peer.hosts, ["attic.example.net.:7733", "my_host:1"]);
     }
 
     #[test]
@@ -312,6 +313,9 @@ mod tests {
         insta::assert_snapshot!(mistake("listen = [\"[::]:1\",\n  \"here\"]"), @r#"2:3: "here" is no address to listen at: expected an IP address and a port, such as "[::]:7733""#);
         insta::assert_snapshot!(mistake("listen = [\"[::]:0\"]"), @"1:11: port 0 would be another port at every start: choose one, such as 7733");
         insta::assert_snapshot!(mistake("listen = []"), @r#"1:10: listen takes 1 to 16 addresses; leave it out for "[::]:7733""#);
+        insta::assert_snapshot!(mistake("listen = \"[::]:7733\""), @r#"1:10: a list belongs here: write ["[::]:7733"], in brackets"#);
+        insta::assert_snapshot!(mistake("listen = 7733"), @"1:10: a list belongs here, in brackets, not integer `7733`");
+        insta::assert_snapshot!(mistake("[peer]\nname = \"attic\""), @"1:1: a list of tables belongs here: write its name in two brackets, as in [[peer]]");
         insta::assert_snapshot!(mistake("heartbeat = \"90s\""), @"1:13: heartbeat must be from 1s to 60s");
         insta::assert_snapshot!(mistake("heartbeat = \"10\""), @"1:13: a duration is a whole number and a unit (ms, s, m, h or d), such as 10s or 24h");
         insta::assert_snapshot!(mistake("max_members = 1"), @"1:15: max_members must be from 2 to 1024");
@@ -334,6 +338,9 @@ mod tests {
         for address in [
             "192.0.2.7",
             "192.0.2.300:1",
+            "192.0.2.7.:1",
+            "host..:1",
+            ".:1",
             "host",
             "host:",
             "host:0",

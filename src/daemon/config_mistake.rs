@@ -25,7 +25,8 @@ impl Mistake {
 pub(crate) fn from_toml(text: &str, error: &toml::de::Error) -> Mistake {
     let byte = error.span().map_or(0, |span| span.start);
     let message = error.message().replace('\n', ", ");
-    Mistake::at(text, byte, suggest(&message).unwrap_or(message))
+    let better = suggest(&message).or_else(|| in_brackets(&message));
+    Mistake::at(text, byte, better.unwrap_or(message))
 }
 
 /// A better message for an unknown key: serde's names the key and all known ones, in backquotes.
@@ -41,6 +42,16 @@ fn suggest(message: &str) -> Option<String> {
         format!("unknown key `{unknown}`: did you mean `{name}`?")
     } else {
         format!("unknown key `{unknown}`: known here are {}", known.join(", "))
+    })
+}
+
+/// A better message for one value, or one table, where a list of them belongs.
+fn in_brackets(message: &str) -> Option<String> {
+    let found = message.strip_prefix("invalid type: ")?.strip_suffix(", expected a sequence")?;
+    Some(match (found, found.strip_prefix("string ")) {
+        (_, Some(string)) => format!("a list belongs here: write [{string}], in brackets"),
+        ("map", None) => "a list of tables belongs here: write its name in two brackets, as in [[peer]]".to_owned(),
+        (other, None) => format!("a list belongs here, in brackets, not {other}"),
     })
 }
 
