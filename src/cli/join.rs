@@ -48,11 +48,14 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
     let token = read_token(&args.token)?;
     log::start(global, LevelFilter::WARN);
     let setup = Setup::begin(&args.node, global)?;
-    let state = state_file::read(&setup.dir.state())?.unwrap_or_default();
+    let stored = state_file::read(&setup.dir.state())?;
+    // A key without a state: whatever the node knew of its cluster is lost, and it is let in as if it were new.
+    let lost = stored.is_none();
+    let state = stored.unwrap_or_default();
     // A node that was removed, or has left, begins anew: nothing of the old cluster may get into the next one.
-    let removed = state.removed_by(&setup.identity.public_key()).is_some();
-    let cluster = key_file::read_cluster(&setup.dir.cluster_key())?.filter(|_| !removed);
-    let resumes = cluster.is_some() || (state.joined_with == Some(token.id()) && !removed);
+    let anew = lost || state.removed_by(&setup.identity.public_key()).is_some();
+    let cluster = key_file::read_cluster(&setup.dir.cluster_key())?.filter(|_| !anew);
+    let resumes = cluster.is_some() || (state.joined_with == Some(token.id()) && !anew);
     let state = if resumes { state } else { State::default() };
     if let Some(cluster) = &cluster {
         let open = state.join_is_open(&setup.identity.public_key());
@@ -96,7 +99,8 @@ async fn join(
             key_file::read_cluster(&setup.dir.cluster_key())?.ok_or_else(lost)
         }
         Outcome::Refused(reason) => {
-            if fresh {
+            let stored = state_file::read(&setup.dir.state())?;
+            if fresh && stored.is_some_and(|state| state.joined_with == Some(token.id())) {
                 // Let in, and then refused because another node with the same token was faster.
                 key_file::remove_cluster(&setup.dir.cluster_key())?;
             }

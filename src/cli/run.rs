@@ -89,7 +89,7 @@ async fn removal(events: &mut Events) -> Remover {
 fn tell_start(dir: &StateDir, start: &Start) {
     let cluster = start.config.cluster.as_ref().map(|cluster| cluster.id.short()).unwrap_or_default();
     tracing::info!(name = %start.config.name, id = %start.identity.node_id(), cluster, "dddns {}", env!("CARGO_PKG_VERSION"));
-    if start.state_is_new {
+    if start.state_is_lost {
         let path = dir.state();
         tracing::warn!("there is no {}: starting with the peers of the configuration only", path.display());
     }

@@ -23,8 +23,8 @@ pub(crate) struct Start {
     pub(crate) state: State,
     /// For the driver.
     pub(crate) settings: Settings,
-    /// Whether there was no state file.
-    pub(crate) state_is_new: bool,
+    /// Whether the state file was lost, so that the node begins with the peers of its configuration.
+    pub(crate) state_is_lost: bool,
 }
 
 impl Start {
@@ -42,13 +42,18 @@ impl Start {
         if let Some(by) = state.as_ref().and_then(|state| state.removed_by(&identity.public_key())) {
             return Err(StartError::Removed { dir: dir.path().to_owned(), by });
         }
-        let state_is_new = state.is_none();
+        // `init` and `join` both write one. Without it the node would refuse every member as a stranger.
+        let state_is_lost = state.is_none();
+        let config = core_config(&file, &identity, Some(cluster));
+        if state_is_lost && config.peers.is_empty() {
+            return Err(StartError::NoState { path: dir.state(), key: dir.cluster_key() });
+        }
         Ok(Self {
-            config: core_config(&file, &identity, Some(cluster)),
+            config,
             settings: settings(&file, &identity),
             identity,
             state: state.unwrap_or_default(),
-            state_is_new,
+            state_is_lost,
         })
     }
 }
@@ -126,6 +131,14 @@ pub(crate) enum StartError {
         dir.display()
     )]
     NoCluster { dir: PathBuf },
+    /// What the node knew of its cluster is gone.
+    #[error(
+        "there is no {}, so this node knows no other member and would refuse them all: restore it from a copy, or run  \
+         dddns join TOKEN  with a new invite; if no other member is left, run  mv {1} {1}.old  and then  dddns init",
+        path.display(),
+        key.display()
+    )]
+    NoState { path: PathBuf, key: PathBuf },
     /// The cluster removed the node, or it left.
     #[error("{}", removed(dir, by))]
     Removed { dir: PathBuf, by: Remover },

@@ -82,11 +82,20 @@ pub(crate) enum StateFileError {
     #[error(transparent)]
     Read(#[from] ReadError),
     /// It is not what it should be.
-    #[error(
-        "{0} {kind}: restore it from a copy, or run  mv {0} {0}.old  and start again: the members will be learned anew",
-        path.display()
-    )]
+    #[error("{} {kind}: {}", path.display(), remedy(path, kind))]
     Content { path: PathBuf, kind: Refused },
+}
+
+/// What a person can do about a file that is of no use. Without its members a node knows nobody and is let in again, as the
+/// node that it was.
+fn remedy(path: &Path, kind: &Refused) -> String {
+    match kind {
+        Refused::Newer(_) => "run that version".to_owned(),
+        Refused::Damaged(_) | Refused::Foreign => format!(
+            "restore it from a copy, or run  mv {0} {0}.old  and then  dddns join TOKEN  with a new invite",
+            path.display()
+        ),
+    }
 }
 
 /// What is wrong with a state file.
