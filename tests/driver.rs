@@ -4,13 +4,13 @@
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use dddns::auth::identity::Identity;
 use dddns::config::{Cluster, ClusterKey, Config, Heartbeat, Peer};
-use dddns::driver::error::StartError;
+use dddns::driver::error::{RunError, StartError};
 use dddns::driver::event_stream::Events;
 use dddns::driver::handle::{Farewell, Handle, RequestError, Stopped};
 use dddns::driver::{Driver, Host, Settings, Store, clock};
@@ -178,6 +178,63 @@ fn a_node_is_removed_or_leaves_by_its_handle() {
         let removed = attic.event(|event| matches!(event, Event::Removed { .. })).await;
         assert!(matches!(removed, Event::Removed { by: Some(by) } if by.id == garage.id));
         assert!(attic.handle.peers().await.unwrap().is_empty());
+    });
+}
+
+/// A disk that can be full.
+#[derive(Clone, Default)]
+struct Disk {
+    full: Arc<AtomicBool>,
+}
+
+impl Disk {
+    fn write(&self) -> io::Result<()> {
+        if self.full.load(Ordering::Relaxed) { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
+    }
+}
+
+impl Store for Disk {
+    fn joined(&mut self, _: &Cluster, _: &Saved) -> io::Result<()> {
+        self.write()
+    }
+    fn left(&mut self) -> io::Result<()> {
+        self.write()
+    }
+    fn save(&mut self, _: &Saved) -> io::Result<()> {
+        self.write()
+    }
+}
+
+#[test]
+fn what_cannot_be_stored_is_never_called_done_and_lets_nobody_in() {
+    run(async {
+        let (garage, attic) = pair();
+        let disk = Disk::default();
+        let (driver, handle) = garage.driver();
+        let running = tokio::spawn(driver.store(disk.clone()).run());
+        let good = handle.create_invite(Duration::from_secs(60), &[address(garage.at)]).await.unwrap();
+
+        disk.full.store(true, Ordering::Relaxed);
+        let invite = handle.create_invite(Duration::from_secs(60), &[address(garage.at)]).await;
+        assert!(matches!(invite, Err(RequestError::NotStored(_))), "{invite:?}");
+        let forgotten = handle.forget(attic.identity.node_id()).await;
+        assert!(matches!(forgotten, Err(RequestError::NotStored(_))), "{forgotten:?}");
+
+        let mut joiner = Plan::new("cabin").start();
+        joiner.handle.join(good).await.unwrap();
+        // It asks some five times meanwhile.
+        let joined =
+            tokio::time::timeout(Duration::from_secs(3), joiner.event(|event| matches!(event, Event::Joined { .. })));
+        assert!(joined.await.is_err(), "a restart would make the invite good again");
+        disk.full.store(false, Ordering::Relaxed);
+        handle.create_invite(Duration::from_secs(60), &[address(garage.at)]).await.unwrap();
+        joiner.event(|event| matches!(event, Event::Joined { .. })).await;
+
+        disk.full.store(true, Ordering::Relaxed);
+        let left = handle.leave().await;
+        assert!(matches!(left, Err(RequestError::NotStored(_))), "{left:?}");
+        handle.shutdown().await.unwrap();
+        assert!(matches!(running.await.unwrap(), Err(RunError::NotStored(_))));
     });
 }
 

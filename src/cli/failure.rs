@@ -98,7 +98,8 @@ impl From<ClientError> for Failure {
                 | ErrorKind::Schema
                 | ErrorKind::UnknownCommand
                 | ErrorKind::TooLong
-                | ErrorKind::Busy => Exit::Failed,
+                | ErrorKind::Busy
+                | ErrorKind::NotStored => Exit::Failed,
             },
             ClientError::Socket(_) | ClientError::Io(_) | ClientError::Schema(_) | ClientError::Garbled(_) => {
                 Exit::Failed

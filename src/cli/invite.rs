@@ -1,7 +1,6 @@
 //! `dddns invite`: asks the running node for a token that lets one other node in.
 
 use std::io::Write;
-use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use qrcode::QrCode;
@@ -13,13 +12,15 @@ use crate::cli::args::Global;
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::node_client;
 use crate::daemon::control_message::{Reply, Request};
-use crate::daemon::duration_text;
+use crate::daemon::{control_server, duration_text};
+use crate::node::Node;
+use crate::node::error::CommandError;
 
 /// The arguments of `dddns invite`.
 #[derive(clap::Args)]
 pub(super) struct Args {
-    /// How long the token is valid: a number and s, m, h or d
-    #[arg(long, default_value = "24h", value_parser = duration_text::parse)]
+    /// How long the token is valid: a number and s, m, h or d, from 1s to 30d
+    #[arg(long, default_value = "24h", value_parser = lifetime)]
     ttl: Duration,
 
     /// An address at which the new node can reach this one; without a port, this node's own. May be given several
@@ -72,8 +73,13 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// An IP address, with or without a port.
+/// The longest and the shortest life of a token are the core's.
+fn lifetime(text: &str) -> Result<Duration, String> {
+    let ttl = duration_text::parse(text).map_err(|error| error.to_string())?;
+    Node::INVITE_TTL.contains(&ttl).then_some(ttl).ok_or_else(|| CommandError::Lifetime.to_string())
+}
+
+/// An IP address, with or without a port; the node knows which port is its own.
 fn address(text: &str) -> Result<String, String> {
-    let known = text.parse::<IpAddr>().is_ok() || text.parse::<SocketAddr>().is_ok();
-    known.then(|| text.to_owned()).ok_or_else(|| "expected an IP address, with or without a port".to_owned())
+    control_server::reachable(text, 1).map(|_| text.to_owned())
 }

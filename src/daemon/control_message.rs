@@ -155,6 +155,8 @@ pub(crate) enum ErrorKind {
     Refused,
     /// There is no such member.
     UnknownPeer,
+    /// The node did it and could not store it.
+    NotStored,
     /// The node is stopping.
     Stopping,
 }

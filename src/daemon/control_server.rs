@@ -27,7 +27,8 @@ use crate::wire::id::NodeId;
 /// How many clients are served at a time. A person has a few; each costs a buffer.
 const CLIENTS_MAX: usize = 32;
 
-/// How long a client may take to send a request, or to take a reply. Its place is then given to others.
+/// How long a client may take to send a request, or to take a reply. Its place is then given to others. One that follows
+/// events keeps its place: a person may look at a page of them for as long as he likes.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How long a client that is turned away may take to hear so.
@@ -171,11 +172,9 @@ impl ControlServer {
                 _ = stream.read(&mut byte) => return Ok(()),
                 event = events.next() => {
                     let Some(event) = event else { return Ok(()) };
-                    if let Some(missed) = missed(&mut events) {
-                        send(&mut stream, missed).await?;
-                    }
-                    if let Some(report) = EventReport::new(&event, clock::unix()) {
-                        send(&mut stream, Reply::Event(Box::new(report))).await?;
+                    let told = EventReport::new(&event, clock::unix()).map(|report| Reply::Event(Box::new(report)));
+                    for reply in missed(&mut events).into_iter().chain(told) {
+                        stream.write_all(reply.into_line().as_bytes()).await?;
                     }
                 }
             }
@@ -217,6 +216,7 @@ fn refusal(failed: RequestError) -> Reply {
             error(ErrorKind::UnknownPeer, refused.to_string())
         }
         RequestError::Refused(refused) => error(ErrorKind::Refused, refused.to_string()),
+        RequestError::NotStored(what) => error(ErrorKind::NotStored, what.to_string()),
         RequestError::Stopped(Stopped) => stopping(),
     }
 }

@@ -47,7 +47,15 @@ pub enum RunError {
         /// What the system said.
         source: io::Error,
     },
+    /// The node was told to stop, has told its peers, and could not store what it learned last.
+    #[error(transparent)]
+    NotStored(#[from] NotStored),
 }
+
+/// What was done is not [stored](crate::driver::Store), so a restart would undo it: what the store said.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("what was done last is not stored, so a restart of the node would undo it: {0}")]
+pub struct NotStored(pub String);
 
 /// What a person can do about a socket that could not be opened.
 fn remedy(error: &io::Error) -> &'static str {

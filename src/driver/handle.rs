@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::auth::invite::Token;
+use crate::driver::error::NotStored;
 use crate::driver::event_stream::Events;
 use crate::node::error::CommandError;
 use crate::node::event::Event;
@@ -29,11 +30,12 @@ pub struct Handle {
 pub(super) enum Command {
     Status(oneshot::Sender<Status>),
     Events(oneshot::Sender<Events>),
-    CreateInvite(Duration, Vec<Address>, oneshot::Sender<Result<Token, CommandError>>),
+    CreateInvite(Duration, Vec<Address>, oneshot::Sender<Result<Token, RequestError>>),
     Join(Token, oneshot::Sender<Result<(), CommandError>>),
-    Forget(NodeId, oneshot::Sender<Result<(), CommandError>>),
+    Forget(NodeId, oneshot::Sender<Result<(), RequestError>>),
     Find(NodeId, oneshot::Sender<Result<Found, CommandError>>),
     Leave(oneshot::Sender<Result<Events, CommandError>>),
+    Stored(oneshot::Sender<Result<(), NotStored>>),
     Rebind(Vec<SocketAddr>, oneshot::Sender<io::Result<()>>),
     Shutdown(oneshot::Sender<()>),
 }
@@ -85,7 +87,7 @@ impl Handle {
         }
         match self.find(peer.id).await {
             // One that is no member any more has an address no more, as the next status says.
-            Ok(()) | Err(RequestError::Refused(_)) => {}
+            Ok(()) | Err(RequestError::Refused(_) | RequestError::NotStored(_)) => {}
             Err(RequestError::Stopped(stopped)) => return Err(stopped),
         }
         let status = self.status().await?;
@@ -109,10 +111,10 @@ impl Handle {
     /// peers reflect. The invite is stored before it is returned.
     ///
     /// # Errors
-    /// The node makes no invite, or the driver has stopped.
+    /// The node makes no invite, it could not be stored, or the driver has stopped.
     pub async fn create_invite(&self, ttl: Duration, addresses: &[Address]) -> Result<Token, RequestError> {
         let addresses = addresses.to_vec();
-        Ok(self.ask(|answer| Command::CreateInvite(ttl, addresses, answer)).await??)
+        self.ask(|answer| Command::CreateInvite(ttl, addresses, answer)).await?
     }
 
     /// Starts to join a cluster by invite. How it ends is told by
@@ -128,20 +130,23 @@ impl Handle {
     /// Removes a member from the cluster, everywhere and for ever; see [`Node::forget`](crate::node::Node::forget).
     ///
     /// # Errors
-    /// The node refused, or the driver has stopped.
+    /// The node refused, or the driver has stopped. [`RequestError::NotStored`]: the member is removed, and a restart of
+    /// this node may bring it back.
     pub async fn forget(&self, peer: NodeId) -> Result<(), RequestError> {
-        Ok(self.ask(|answer| Command::Forget(peer, answer)).await??)
+        self.ask(|answer| Command::Forget(peer, answer)).await?
     }
 
     /// Leaves the cluster, and returns once that is done and stored: some seconds at most. The node then belongs to no
     /// cluster; see [`Node::leave`](crate::node::Node::leave).
     ///
     /// # Errors
-    /// The node refused, or the driver has stopped.
+    /// The node refused, or the driver has stopped. [`RequestError::NotStored`]: the node has left, and what is stored of
+    /// the cluster is still there; the driver goes on trying to delete it.
     pub async fn leave(&self) -> Result<Farewell, RequestError> {
         let mut events = self.ask(Command::Leave).await??;
         while let Some(event) = events.next().await {
             if let Event::Left { confirmed, others } = event {
+                self.ask(Command::Stored).await??;
                 return Ok(Farewell { confirmed, others });
             }
         }
@@ -196,8 +201,8 @@ pub struct Farewell {
 #[error("the node has stopped")]
 pub struct Stopped;
 
-/// Why a request to a node was not carried out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+/// Why a request to a node was not carried out, or not for good.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RequestError {
     /// The driver has stopped.
@@ -206,6 +211,9 @@ pub enum RequestError {
     /// The node refused. Its state is as it was before.
     #[error(transparent)]
     Refused(#[from] CommandError),
+    /// The node did it, and could not store it.
+    #[error(transparent)]
+    NotStored(#[from] NotStored),
 }
 
 /// The peer that is named as `status` shows it, or by its ID. Peers come before the node itself: one that is shown by the

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::config::Cluster;
 use crate::driver::Store;
+use crate::driver::error::NotStored;
 use crate::node::saved::{Revision, Saved};
 
 /// How long after the last time new addresses are stored: SD cards wear out.
@@ -32,8 +33,16 @@ pub(super) struct Keeper {
     last: Option<Instant>,
     /// When addresses are to be stored.
     addresses_at: Option<Instant>,
-    /// Set after a failure: not before then.
-    retry_at: Option<Instant>,
+    /// Set after a failure, until it is made good.
+    failure: Option<Failure>,
+}
+
+/// Something could not be stored.
+struct Failure {
+    /// Not tried again before then.
+    retry_at: Instant,
+    /// What the store said last.
+    error: NotStored,
 }
 
 impl std::fmt::Debug for Keeper {
@@ -54,7 +63,7 @@ impl Keeper {
             wanted: Revision::default(),
             last: None,
             addresses_at: None,
-            retry_at: None,
+            failure: None,
         }
     }
 
@@ -77,9 +86,32 @@ impl Keeper {
         if self.store.is_none() || !(self.member || self.left) {
             return None;
         }
-        let members = self.joined.is_some() || self.left || self.wanted.members != self.stored.members;
-        let at = if members { Some(now) } else { self.addresses_at };
-        at.map(|at| self.retry_at.map_or(at, |retry| at.max(retry)))
+        let at = if self.owes_members() { Some(now) } else { self.addresses_at };
+        at.map(|at| self.failure.as_ref().map_or(at, |failure| at.max(failure.retry_at)))
+    }
+
+    /// Whether the store takes what it is given, for all that is known.
+    pub(super) fn works(&self) -> bool {
+        self.failure.is_none()
+    }
+
+    /// Somebody waits for the answer: the next [`Keeper::keep`] tries, also soon after a failure.
+    pub(super) fn hurry(&mut self, now: Instant) {
+        if let Some(failure) = &mut self.failure {
+            failure.retry_at = now;
+        }
+    }
+
+    /// That the store has every change of members and invites.
+    pub(super) fn members_stored(&self) -> Result<(), NotStored> {
+        match &self.failure {
+            Some(failure) if self.owes_members() => Err(failure.error.clone()),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    fn owes_members(&self) -> bool {
+        self.joined.is_some() || self.left || self.wanted.members != self.stored.members
     }
 
     /// Stores what is due. `saved` is called only then.
@@ -108,12 +140,18 @@ impl Keeper {
     }
 
     /// The driver stops: what was put off is stored now.
-    pub(super) fn finish(&mut self, now: Instant, revision: Revision, saved: impl FnOnce() -> Saved) {
+    pub(super) fn finish(
+        &mut self,
+        now: Instant,
+        revision: Revision,
+        saved: impl FnOnce() -> Saved,
+    ) -> Result<(), NotStored> {
         self.wanted = revision;
         let pending = self.left || self.joined.is_some() || (self.member && self.wanted != self.stored);
         if pending {
             self.write(now, &saved());
         }
+        self.failure.take().filter(|_| pending).map_or(Ok(()), |failure| Err(failure.error))
     }
 
     fn write(&mut self, now: Instant, saved: &Saved) {
@@ -130,7 +168,7 @@ impl Keeper {
                 self.stored = self.wanted;
                 self.last = Some(now);
                 self.addresses_at = None;
-                if self.retry_at.take().is_some() {
+                if self.failure.take().is_some() {
                     tracing::info!("the state can be stored again");
                 }
             }
@@ -139,12 +177,12 @@ impl Keeper {
     }
 
     fn failed(&mut self, now: Instant, error: &io::Error) {
-        if self.retry_at.is_none() {
+        if self.failure.is_none() {
             tracing::warn!(%error, "the state cannot be stored: a restart would lose changes; trying again");
         } else {
             tracing::debug!(%error, "the state still cannot be stored");
         }
-        self.retry_at = Some(now + RETRY);
+        self.failure = Some(Failure { retry_at: now + RETRY, error: NotStored(error.to_string()) });
     }
 }
 
@@ -249,15 +287,47 @@ mod tests {
     }
 
     #[test]
+    fn whoever_waits_for_an_answer_is_told_whether_it_is_stored() {
+        let (mut keeper, disk) = keeper(true);
+        let now = clock::now();
+        disk.lock().unwrap().full = true;
+        at(&mut keeper, now, 1, 0);
+        assert!(keeper.members_stored().is_err() && !keeper.works());
+        disk.lock().unwrap().full = false;
+        keeper.hurry(now);
+        at(&mut keeper, now, 2, 0);
+        assert!(keeper.members_stored().is_ok() && keeper.works());
+
+        // Addresses are stored when it suits; nobody waits for them.
+        disk.lock().unwrap().full = true;
+        at(&mut keeper, now, 2, 1);
+        keeper.keep(now + ADDRESSES_EVERY, Saved::default);
+        assert!(keeper.members_stored().is_ok() && !keeper.works());
+    }
+
+    #[test]
+    fn an_end_that_stores_nothing_says_so() {
+        let (mut keeper, disk) = keeper(true);
+        let now = clock::now();
+        disk.lock().unwrap().full = true;
+        at(&mut keeper, now, 1, 0);
+        let revision = Revision { members: 1, addresses: 0 };
+        assert!(keeper.finish(now, revision, Saved::default).is_err());
+        assert_eq!(disk.lock().unwrap().saves, 2, "the end is the last chance, however short ago the last failure was");
+        disk.lock().unwrap().full = false;
+        keeper.finish(now, revision, Saved::default).unwrap();
+    }
+
+    #[test]
     fn what_is_stored_already_is_not_stored_again_at_the_end() {
         let (mut keeper, disk) = keeper(true);
         let now = clock::now();
-        keeper.finish(now, Revision::default(), Saved::default);
+        keeper.finish(now, Revision::default(), Saved::default).unwrap();
         assert_eq!(disk.lock().unwrap().saves, 0);
         at(&mut keeper, now, 1, 0);
-        keeper.finish(now, Revision { members: 1, addresses: 0 }, Saved::default);
+        keeper.finish(now, Revision { members: 1, addresses: 0 }, Saved::default).unwrap();
         assert_eq!(disk.lock().unwrap().saves, 1);
-        keeper.finish(now, Revision { members: 1, addresses: 1 }, Saved::default);
+        keeper.finish(now, Revision { members: 1, addresses: 1 }, Saved::default).unwrap();
         assert_eq!(disk.lock().unwrap().saves, 2);
     }
 
@@ -271,7 +341,7 @@ mod tests {
         disk.lock().unwrap().full = false;
         keeper.keep(now + RETRY, Saved::default);
         at(&mut keeper, now + RETRY, 2, 2);
-        keeper.finish(now + RETRY, Revision { members: 3, addresses: 3 }, Saved::default);
+        keeper.finish(now + RETRY, Revision { members: 3, addresses: 3 }, Saved::default).unwrap();
         let disk = disk.lock().unwrap();
         assert_eq!((disk.leaves, disk.saves), (2, 0));
     }

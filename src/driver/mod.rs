@@ -64,15 +64,16 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 use crate::auth::identity::Identity;
 use crate::config::{Cluster, Config};
 use crate::node::Node;
+use crate::node::error::CommandError;
 use crate::node::event::Event;
 use crate::node::outbox::Output;
 use crate::node::saved::Saved;
 use crate::node::status::Status;
 use crate::wire::id::NodeId;
-use error::{RunError, StartError};
+use error::{NotStored, RunError, StartError};
 use event_stream::{EVENTS_MAX, Events};
 use finding::Finding;
-use handle::{Command, Handle};
+use handle::{Command, Handle, RequestError};
 use journal::Journal;
 use keeper::Keeper;
 use resolver::{Answer, Resolver};
@@ -203,7 +204,8 @@ impl Driver {
     /// program that wants to end at once calls `Runtime::shutdown_background`.
     ///
     /// # Errors
-    /// The runtime cannot watch the sockets. What happens on the network is never an error.
+    /// The runtime cannot watch the sockets, or what was learned last could not be stored at the end. What happens on the
+    /// network is never an error.
     pub async fn run(mut self) -> Result<(), RunError> {
         self.sockets.watch()?;
         for listen in self.sockets.listening() {
@@ -227,10 +229,10 @@ impl Driver {
             tokio::select! {
                 Some(command) = self.commands.recv() => {
                     if let Some(done) = self.command(command) {
-                        self.finish();
+                        let finished = self.finish();
                         // Whoever asked for the end may not wait for it.
                         let _ = done.send(());
-                        return Ok(());
+                        return Ok(finished?);
                     }
                 }
                 socket = self.sockets.readable() => {
@@ -261,10 +263,12 @@ impl Driver {
         node.into_iter().chain(others).flatten().min().unwrap_or(now + IDLE)
     }
 
-    /// Acts on the node's outputs, in their order. Changes of members are stored before anybody hears of them.
+    /// Acts on the node's outputs, in their order. Changes of members are stored before anybody hears of them; one that
+    /// cannot be is told all the same, and is the last one that the node makes until it is stored.
     fn act(&mut self, now: Instant) {
         self.keeper.note(now, self.node.revision());
         self.keeper.keep(now, || self.node.saved());
+        self.node.set_durable(self.keeper.works());
         loop {
             let event = match self.node.poll_output() {
                 Some(Output::Transmit { to, datagram }) => {
@@ -324,8 +328,7 @@ impl Driver {
             }
             Command::CreateInvite(ttl, addresses, answer) => {
                 let token = self.node.create_invite(now, ttl, &addresses);
-                self.act(now);
-                let _ = answer.send(token);
+                let _ = answer.send(self.stored(now, token));
             }
             Command::Join(token, answer) => {
                 let result = self.node.join(now, &token);
@@ -334,8 +337,7 @@ impl Driver {
             }
             Command::Forget(peer, answer) => {
                 let result = self.node.forget(now, peer);
-                self.act(now);
-                let _ = answer.send(result);
+                let _ = answer.send(self.stored(now, result));
             }
             Command::Find(peer, answer) => {
                 let (found, told) = oneshot::channel();
@@ -353,12 +355,24 @@ impl Driver {
                 self.act(now);
                 let _ = answer.send(result);
             }
+            Command::Stored(answer) => {
+                let _ = answer.send(self.keeper.members_stored());
+            }
             Command::Rebind(listen, answer) => {
                 let _ = answer.send(self.sockets.rebind(&listen));
             }
             Command::Shutdown(done) => return Some(done),
         }
         None
+    }
+
+    /// Acts on a command that changed members or invites; its result, once that is stored.
+    fn stored<T>(&mut self, now: Instant, result: Result<T, CommandError>) -> Result<T, RequestError> {
+        self.keeper.hurry(now);
+        self.act(now);
+        let done = result?;
+        self.keeper.members_stored()?;
+        Ok(done)
     }
 
     fn status(&self, now: Instant) -> Status {
@@ -380,11 +394,12 @@ impl Driver {
     }
 
     /// Tells the peers, and stores what was put off.
-    fn finish(&mut self) {
+    fn finish(&mut self) -> Result<(), NotStored> {
         let now = clock::now();
         self.node.shutdown(now);
         self.act(now);
-        self.keeper.finish(now, self.node.revision(), || self.node.saved());
+        let stored = self.keeper.finish(now, self.node.revision(), || self.node.saved());
         tracing::info!("stopped");
+        stored
     }
 }

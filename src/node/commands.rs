@@ -1,5 +1,6 @@
 //! What the owner of a node may ask for, and what it gets back after a restart.
 
+use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 
 use crate::auth::invite::Token;
@@ -15,10 +16,10 @@ use crate::wire::address::Address;
 use crate::wire::id::{InviteId, NodeId};
 use crate::wire::record::{MemberRecord, MemberState};
 
-/// The longest life of an invite. Spec: `INVITE_TTL`.
-const INVITE_TTL_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
-
 impl Node {
+    /// The shortest and the longest life of an invite. Spec: `INVITE_TTL`.
+    pub const INVITE_TTL: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(30 * 24 * 3600);
+
     /// Makes an invite for one node, valid for `ttl` (1 s to 30 days) by this node's clock.
     ///
     /// `addresses` say where a joiner finds this node; those that peers reflect are added to them, at most 4 in all.
@@ -33,7 +34,7 @@ impl Node {
         if !self.members.has_room() {
             return Err(CommandError::Full(self.config.max_members));
         }
-        if !(Duration::from_secs(1)..=INVITE_TTL_MAX).contains(&ttl) {
+        if !Self::INVITE_TTL.contains(&ttl) {
             return Err(CommandError::Lifetime);
         }
         if addresses.len() > Token::MAX_ADDRESSES {
@@ -94,6 +95,13 @@ impl Node {
             own: self.own.addresses(),
             invites: self.invites.saved(),
         }
+    }
+
+    /// Says whether what is [`saved`](Self::saved) can be stored; the node takes it for granted until told otherwise. While
+    /// it cannot, nobody is let in: after a restart the invite would be good again, and the one it let in a stranger. Spec:
+    /// `spec/membership.md` section 3.
+    pub fn set_durable(&mut self, durable: bool) {
+        self.durable = durable;
     }
 
     /// Which version of [`saved`](Self::saved) the node is at.

@@ -34,7 +34,7 @@ pub enum Discard {
     /// The handshake's static key is not a member's.
     #[error("not a member")]
     NotAMember,
-    /// No invite has this ID.
+    /// No invite has this ID, or nobody can be let in now: see [`Node::set_durable`](crate::node::Node::set_durable).
     #[error("no such invite")]
     UnknownInvite,
     /// This node belongs to no cluster, or has stopped, so it talks to nobody.

@@ -19,7 +19,7 @@ pub enum CommandError {
     #[error("the invite's key is not valid, so nobody can answer: ask for a new invite")]
     UnusableInvite,
     /// An invite needs an address at which the inviter can be reached, and none is known.
-    #[error("no peer has told this node its address yet: give one with --address")]
+    #[error("no address is known at which another machine could reach this one: give one with --address")]
     NoAddress,
     /// An invite holds at most 4 addresses.
     #[error("an invite holds at most 4 addresses")]

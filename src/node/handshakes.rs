@@ -118,7 +118,8 @@ impl Node {
             return Err(Discard::Mac1);
         }
         let cluster = self.cluster.clone().filter(|_| !self.is_removed()).ok_or(Discard::NoCluster)?;
-        if initiation.mode == Mode::Join && self.invites.judge(initiation.invite, 0).is_none() {
+        let good = || self.durable && self.invites.judge(initiation.invite, 0).is_some();
+        if initiation.mode == Mode::Join && !good() {
             return Err(Discard::UnknownInvite);
         }
         match self.responder.admit(now, from, initiation) {
@@ -246,7 +247,7 @@ impl Node {
     /// Admits a node by an invite. Where that cannot be, nothing changes.
     fn admit(&mut self, now: Instant, public_key: PublicKey, invite: InviteId, name: Name) -> Result<(), Discard> {
         let number = self.members.next_admission(NodeId::from(&public_key)).filter(|_| self.members.has_room());
-        let admission = number.filter(|_| self.invites.is_open(invite)).ok_or(Discard::NotAMember)?;
+        let admission = number.filter(|_| self.durable && self.invites.is_open(invite)).ok_or(Discard::NotAMember)?;
         self.invites.burn(invite);
         let (admitted_by, state) = (self.id, MemberState::Member);
         let record = MemberRecord { public_key, admitted_by, admission, state, revision: 0, name };

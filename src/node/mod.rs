@@ -144,6 +144,8 @@ pub struct Node {
     schedule: Schedule,
     counters: Counters,
     revision: Revision,
+    /// Whether the owner can store what changes.
+    durable: bool,
     /// When a datagram last went each way with anybody.
     last_exchange: Instant,
     /// When all peers were last told at once that this node seems to have moved.
@@ -200,6 +202,7 @@ impl Node {
             schedule: Schedule::default(),
             counters: Counters::default(),
             revision: Revision::default(),
+            durable: true,
             last_exchange: now,
             last_burst: None,
             asked_again: None,

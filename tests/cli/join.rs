@@ -98,8 +98,12 @@ fn an_invite_is_a_token_alone_on_standard_output() {
     let garage = Machine::set_up("garage");
     let _running = garage.start();
     garage.dddns(&["invite"]).with(6).saying(&["--address"]);
-    garage.dddns(&["invite", "--ttl", "0s", "--address", "192.0.2.7"]).with(6).saying(&["at least one second"]);
-    garage.dddns(&["invite", "--address", "0.0.0.0"]).with(1).saying(&["0.0.0.0"]);
+    for ttl in ["0s", "31d", "1"] {
+        garage.dddns(&["invite", "--ttl", ttl, "--address", "192.0.2.7"]).with(2).saying(&["--ttl"]);
+    }
+    for address in ["0.0.0.0", "attic.example.net", "192.0.2.7:0"] {
+        garage.dddns(&["invite", "--address", address]).with(2).saying(&["--address", address]);
+    }
 
     let ended = garage.dddns(&["invite", "--address", "192.0.2.7", "--qr"]).with(0);
     assert!(ended.stdout.starts_with("dddns1") && ended.stdout.lines().count() == 1, "{}", ended.stdout);
