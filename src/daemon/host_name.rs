@@ -4,13 +4,19 @@ use crate::wire::id::NodeId;
 use crate::wire::name::Name;
 
 /// The machine's name as a label, or `node-` and the short ID where it has none that could serve.
-///
-/// The name is read where systems keep it for everyone to read; no system call is made for it.
 pub(crate) fn default_name(id: &NodeId) -> Name {
-    let from_file = || std::fs::read_to_string("/etc/hostname").ok();
-    let from_environment = || ["HOSTNAME", "COMPUTERNAME"].iter().find_map(|name| std::env::var(name).ok());
-    label(&from_file().or_else(from_environment).unwrap_or_default())
+    label(&host_name())
         .unwrap_or_else(|| format!("node-{}", id.short()).parse().expect("base32 characters make a label"))
+}
+
+#[cfg(unix)]
+fn host_name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+#[cfg(not(unix))]
+fn host_name() -> String {
+    std::env::var("COMPUTERNAME").unwrap_or_default()
 }
 
 /// The first label of a host name, with what a label cannot hold made into hyphens. `localhost` names no machine.
