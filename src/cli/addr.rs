@@ -12,7 +12,7 @@ use crate::cli::member_name::{self, Meant};
 use crate::cli::node_client;
 use crate::daemon::control_client::{Client, ClientError};
 use crate::daemon::control_message::Request;
-use crate::daemon::status_report::{PeerReport, StatusReport};
+use crate::daemon::status_report::{OwnAddressReport, PeerReport, StatusReport};
 
 /// The arguments of `dddns addr`.
 #[derive(clap::Args)]
@@ -82,6 +82,10 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
     } else {
         writeln!(out, "{}", first.ip())?;
     }
+    if let Some(doubt) = doubt(first, &report) {
+        global
+            .hint(&format!("this address of {} is {doubt}: dddns status shows who confirmed it, and when", found.name));
+    }
     if found.state != "up" {
         let seen = found.last_seen_ms.map_or_else(String::new, |ms| format!(", last seen {} ago", age(ms)));
         global.hint(&format!("{} is {}{seen}: this is its last known address", found.name, found.state));
@@ -89,12 +93,24 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
+/// What speaks against an address of this node: what its peers say of it, unless they agree.
+fn doubt<'r>(address: &SocketAddr, report: &'r StatusReport) -> Option<&'r str> {
+    own_entry(address, report).map(|own| own.confidence.as_str()).filter(|word| ["disputed", "stale"].contains(word))
+}
+
+fn own_entry<'r>(address: &SocketAddr, report: &'r StatusReport) -> Option<&'r OwnAddressReport> {
+    let text = address.to_string();
+    report.node.addresses.iter().find(|own| own.addr == text)
+}
+
 fn entry(address: &SocketAddr, report: &StatusReport) -> serde_json::Value {
     let text = address.to_string();
-    let own = report.node.addresses.iter().find(|own| own.addr == text).map(|own| own.scope.as_str());
-    let peer = || report.peers.iter().find(|peer| peer.addr.as_deref() == Some(&text))?.scope.as_deref();
     let family = if address.is_ipv4() { "ipv4" } else { "ipv6" };
-    json!({"addr": text, "family": family, "scope": own.or_else(peer)})
+    if let Some(OwnAddressReport { scope, confidence, .. }) = own_entry(address, report) {
+        return json!({"addr": text, "family": family, "scope": scope, "confidence": confidence});
+    }
+    let peer = report.peers.iter().find(|peer| peer.addr.as_deref() == Some(&text));
+    json!({"addr": text, "family": family, "scope": peer.and_then(|peer| peer.scope.as_deref())})
 }
 
 fn no_address(args: &Args, found: &Found) -> Failure {
@@ -149,7 +165,7 @@ fn of(peer: &PeerReport) -> Found {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::daemon::status_report::{OwnAddressReport, tests};
+    use crate::daemon::status_report::tests;
 
     fn report() -> StatusReport {
         let mut report = StatusReport::new(&tests::status(), &[]);
@@ -203,6 +219,21 @@ mod tests {
         report.peers[0].id = format!("{}zz", &report.peers[1].id[..12]);
         let failure = find(&report, Some(&report.peers[1].id[..8])).unwrap_err();
         assert!(failure.message().unwrap().contains("several IDs"));
+    }
+
+    #[test]
+    fn a_doubtful_address_of_the_node_itself_is_called_so() {
+        let mut report = report();
+        let address = "203.0.113.7:7733".parse().unwrap();
+        for (confidence, doubtful) in
+            [("agreed", false), ("single-observer", false), ("disputed", true), ("stale", true)]
+        {
+            report.node.addresses[2].confidence = confidence.to_owned();
+            assert_eq!(doubt(&address, &report), doubtful.then_some(confidence));
+            assert_eq!(entry(&address, &report)["confidence"], confidence);
+        }
+        let peer = "192.0.2.99:50211".parse().unwrap();
+        assert_eq!((doubt(&peer, &report), entry(&peer, &report).get("confidence")), (None, None));
     }
 
     #[test]

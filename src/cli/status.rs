@@ -31,9 +31,9 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
     let dir = global.state_dir()?;
     node_client::runtime()?.block_on(async {
-        let mut client = Client::connect(&dir).await?;
         loop {
-            let status = node_client::status(&mut client).await?;
+            // Each time anew: who was suspended for a while finds the node again.
+            let status = node_client::status(&mut Client::connect(&dir).await?).await?;
             print(args, global, &status)?;
             if !args.watch {
                 return Ok(Exit::Done);

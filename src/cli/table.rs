@@ -140,14 +140,15 @@ fn path(peer: &PeerReport) -> String {
 /// How a peer that does not answer is being looked for.
 fn search(peer: &PeerReport, next_try_ms: Option<u64>) -> String {
     let candidates = match peer.candidates {
-        0 => "no address to try".to_owned(),
-        1 => "1 candidate".to_owned(),
-        many => format!("{many} candidates"),
+        // Between two rounds nothing is tried, and there is its last address for the next one.
+        0 if peer.addr.is_some() => None,
+        0 => Some("no address to try".to_owned()),
+        1 => Some("1 candidate".to_owned()),
+        many => Some(format!("{many} candidates")),
     };
-    match next_try_ms {
-        Some(ms) => format!("{candidates}, next try in {}", age(ms)),
-        None => candidates,
-    }
+    let next_try = next_try_ms.map(|ms| format!("next try in {}", age(ms)));
+    let parts: Vec<String> = candidates.into_iter().chain(next_try).collect();
+    if parts.is_empty() { "waiting".to_owned() } else { parts.join(", ") }
 }
 
 fn tone(state: &str) -> Tone {

@@ -113,7 +113,8 @@ fn private(options: ListenerOptions<'_>, dir: &StateDir) -> io::Result<Listener>
     }
 }
 
-/// A pipe made by a user takes requests from that user, administrators and the system alone.
+/// A pipe made by a user takes requests from that user, administrators and the system alone. Others may open it for
+/// reading, which gets them no answer.
 #[cfg(windows)]
 fn private(options: ListenerOptions<'_>, _: &StateDir) -> io::Result<Listener> {
     options.create_tokio()

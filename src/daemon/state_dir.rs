@@ -127,8 +127,16 @@ pub(crate) enum StateDirError {
     #[error("another dddns is using {}: stop it first, or give another directory with --state-dir", path.display())]
     Locked { path: PathBuf },
     /// It cannot be locked.
-    #[error("cannot lock {}: {source}: run this as the user that the directory belongs to", path.display())]
+    #[error("cannot lock {}: {source}: {}", path.display(), who_may_write(source))]
     Lock { path: PathBuf, source: io::Error },
+}
+
+fn who_may_write(error: &io::Error) -> &'static str {
+    if error.kind() == io::ErrorKind::PermissionDenied {
+        "run this as the user that the directory belongs to"
+    } else {
+        "the node needs to write there; give another directory with --state-dir, or make it writable"
+    }
 }
 
 /// Opens the lock file and locks it; `None` if another process has it.

@@ -98,7 +98,7 @@ pub(crate) struct PeerReport {
     pub(crate) previous_addr: Option<String>,
     /// How long it could not be reached at its last move.
     pub(crate) healed_ms: Option<u64>,
-    /// How many addresses are tried while it does not answer.
+    /// How many addresses are being tried while it does not answer; 0 between two rounds of attempts too.
     pub(crate) candidates: usize,
 }
 
