@@ -47,15 +47,15 @@ impl Node {
     ///
     /// # Errors
     ///
-    /// [`CommandError::HasCluster`] if the node belongs to a cluster, unless the inviter is a member that does not
-    /// answer, or the node was removed; [`CommandError::UnusableInvite`] if nobody can have made the invite;
+    /// [`CommandError::HasCluster`] if the node belongs to a cluster or is leaving it, unless the inviter is a member that
+    /// does not answer, or the node was removed; [`CommandError::UnusableInvite`] if nobody can have made the invite;
     /// [`CommandError::Stopped`] if the node has stopped.
     pub fn join(&mut self, now: Instant, token: &Token) -> Result<(), CommandError> {
         let now = self.command(now)?;
         let inviter = NodeId::from(&token.inviter());
         let answers = self.links.by_id(inviter).is_some_and(|(_, link)| link.is_up());
         let free = self.cluster.is_none() || self.is_removed();
-        if !free && (answers || !self.members.contains(inviter)) {
+        if self.leaving.is_some() || (!free && (answers || !self.members.contains(inviter))) {
             return Err(CommandError::HasCluster);
         }
         self.stop_joining();
@@ -160,16 +160,25 @@ impl Node {
         Ok(())
     }
 
-    /// A member was heard: it knows this node, so the confirmation arrived.
+    /// A member was heard: it knows this node, so the confirmation arrived. The token is kept until this node's own record
+    /// has come, since somebody who missed it may tell of an earlier membership.
     pub(super) fn admitted(&mut self) {
         if self.joining.as_ref().is_some_and(|joining| joining.accepted) {
-            self.stop_joining();
+            self.disarm_node(NodeTimer::Join);
+            if self.has_own_record() {
+                self.stop_joining();
+            }
         }
     }
 
-    /// Whether a joiner is told that it was removed before. While it waits to be heard: who says so has not heard the
-    /// confirmation, so it joins anew. Until its own record has come: under a session before the present one (`current`),
-    /// where somebody may have held it back.
+    /// Whether the record that another member made of this node has come.
+    fn has_own_record(&self) -> bool {
+        self.members.get(self.id).is_some_and(|record| record.admitted_by != self.id)
+    }
+
+    /// Whether a joiner is told that it was removed before. Until its own record has come it cannot tell an earlier
+    /// membership from this one, so it asks its inviter again, which knows. Without a token it believes what comes under the
+    /// present session (`current`): one before that somebody may have held back.
     pub(super) fn is_told_old_removal(&mut self, now: Instant, current: bool, message: &Message) -> bool {
         let Message::Members(page) = message else { return false };
         let own = |record: &MemberRecord| record.id() == self.id && record.state == MemberState::Removed;
@@ -180,7 +189,7 @@ impl Node {
         if waits {
             self.arm_node(NodeTimer::Join, now);
         }
-        waits || (!current && self.members.get(self.id).is_none())
+        waits || (!current && !self.has_own_record())
     }
 
     /// The node belongs to no cluster any more, or to none after all.

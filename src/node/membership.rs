@@ -51,6 +51,7 @@ impl Node {
             }
         }
         self.sync.defers_links = false;
+        self.admitted();
         if !news.is_empty() {
             self.push(now, Some(arrival.slot), &Page { more: false, records: news });
         }

@@ -12,6 +12,7 @@ use crate::node::timer::LinkTimer;
 use crate::wire::id::{Digest, NodeId};
 use crate::wire::members::Members as Page;
 use crate::wire::members_request::MembersRequest;
+use crate::wire::record::MemberRecord;
 
 /// How long two member lists may differ before a page is asked for: what is new travels by itself. Spec: `SYNC_DELAY`.
 const SYNC_DELAY: Duration = Duration::from_secs(1);
@@ -125,8 +126,9 @@ impl Node {
     pub(super) fn read_page(&mut self, now: Instant, arrival: &Arrival, page: &Page, fruitful: bool) {
         let Some(reading) = self.sync.reading.as_mut().filter(|reading| reading.slot == arrival.slot) else { return };
         reading.fruitful |= fruitful;
-        let last = page.records.as_slice().last().map(|record| record.id());
-        if last.is_some_and(|last| last <= reading.after) {
+        let [first, last] = [page.records.as_slice().first(), page.records.as_slice().last()]
+            .map(|record| record.map(MemberRecord::id));
+        if first.is_some_and(|first| first <= reading.after) {
             return;
         }
         match last.filter(|_| page.more && reading.pages > 0) {

@@ -211,6 +211,8 @@ impl Node {
                 link.timers.set(timer, None);
             }
             self.reschedule(slot);
+            // A guest is no peer to rely on.
+            self.check_search(now);
         } else if up && !before.calls() {
             let soon = self.jitter.spread(self.interval() / 5, 20..=100);
             self.arm(slot, LinkTimer::Heartbeat, now + soon);

@@ -540,3 +540,52 @@ fn a_removed_node_that_starts_again_talks_to_nobody() {
     assert!(world.status(3).peers.iter().all(|peer| !peer.linked));
     assert_eq!(happened(&world, 3, |event| matches!(event, Event::Orphan)), 0);
 }
+
+#[test]
+fn a_node_that_is_leaving_joins_nothing() {
+    let mut world = formed(1, 4);
+    // Host 2 confirms nothing, so leaving takes its time.
+    world.kill(2);
+    let token = invite(&mut world, 0, DAY);
+    world.command(3, |node, now| node.leave(now)).unwrap();
+    world.run_for(Duration::from_millis(700));
+    assert_eq!(world.command(3, |node, now| node.join(now, &token)), Err(CommandError::HasCluster));
+    world.run_for(MINUTE);
+    assert!(!lists(&world, 0, 3));
+    join_with(&mut world, 3, &token);
+    world.run_for(MINUTE);
+    assert!(world.knows(0, 3) && world.knows(3, 0));
+}
+
+/// News end the reading of a list of two pages early, before the joiner's own record has come, and the others have missed
+/// that it was let in.
+#[test]
+fn a_joiner_that_was_removed_before_believes_no_old_removal_until_its_own_record_has_come() {
+    for seed in seed_range(10) {
+        let mut world = formed(seed, 14);
+        // The last in the list.
+        let back = (1..14).max_by_key(|&host| world.id(host)).unwrap();
+        world.command(back, |node, now| node.leave(now)).unwrap();
+        world.run_for(MINUTE);
+        let (token, other) = (invite(&mut world, 0, DAY), invite(&mut world, 0, DAY));
+        let (to, until) = (world.addresses(back)[0], world.now() + SECOND);
+        let mut lost = false;
+        world.set_adversary(Some(Box::new(move |now, flight| {
+            let page = flight.from == home(1) && kind(flight) == Kind::MEMBERS;
+            let news = page && flight.to != to && now < until;
+            // Fewer than nine records, and more than one.
+            let last = page && flight.to == to && (300..1100).contains(&flight.datagram.len()) && !lost;
+            lost |= last;
+            Interference { drop: news || last, sends: Vec::new() }
+        })));
+        world.command(back, |node, now| node.join(now, &token)).unwrap();
+        world.run_for(Duration::from_millis(100));
+        let new = world.add_host(config(15), &[home(15)], TODAY);
+        join_with(&mut world, new, &other);
+        world.run_for(MINUTE);
+        world.set_adversary(None);
+        world.run_for(MINUTE);
+        assert_eq!(removals(&world, back).len(), 0, "seed {seed}: it took an earlier removal for this one");
+        assert!(world.knows(0, back) && world.knows(back, 0), "seed {seed}");
+    }
+}
