@@ -44,8 +44,9 @@ impl Candidates {
     }
 
     /// Adds an address to be probed at `due`. `teller` is who told it, `None` for what this node knows by itself. One that
-    /// is being probed already goes on as it is. Where the list is full, the one with most probes behind it makes room. Of
-    /// what one peer tells no more than half a list is tried at a time.
+    /// is being probed already goes on as it is. Where the list is full, one that somebody told makes room before one
+    /// that this node knows by itself, and of these the one with most probes behind it. Of what one peer tells no more than
+    /// half a list is tried at a time.
     pub(crate) fn add(&mut self, address: Address, challenge: Challenge, due: Instant, teller: Option<Slot>) {
         if self.list.iter().any(|candidate| candidate.address == address) {
             return;
@@ -55,7 +56,7 @@ impl Candidates {
             return;
         }
         if self.list.len() == MAX {
-            let tried = |(_, candidate): &(usize, &Candidate)| candidate.probes;
+            let tried = |(_, candidate): &(usize, &Candidate)| (candidate.teller.is_some(), candidate.probes);
             if let Some((most_tried, _)) = self.list.iter().enumerate().max_by_key(tried) {
                 self.list.remove(most_tried);
             }
@@ -195,6 +196,23 @@ mod tests {
         candidates.add(host(100), [100; 8], now, Some(Slot(8)));
         let due: Vec<_> = candidates.list.iter().filter_map(|candidate| candidate.teller).collect();
         assert_eq!(due.iter().filter(|teller| **teller == Slot(8)).count(), 1, "and others are heard too");
+    }
+
+    #[test]
+    fn what_others_tell_keeps_nothing_that_the_node_knows_from_being_tried() {
+        let now = start();
+        let mut candidates = Candidates::default();
+        for n in 100..104 {
+            candidates.add(host(n), [n; 8], now + INTERVAL, Some(Slot(7)));
+        }
+        for n in 1..=8 {
+            candidates.add(host(n), [n; 8], now, None);
+        }
+        let mut tried: Vec<Address> = Vec::new();
+        while let Some(probed) = candidates.next_probe(now) {
+            tried.push(probed.address);
+        }
+        assert_eq!(tried, (1..=8).map(host).collect::<Vec<_>>());
     }
 
     #[test]

@@ -88,12 +88,14 @@ impl Role {
 pub(crate) struct Rare {
     /// A cookie that the peer demanded, and until when it is good.
     pub(crate) cookie: Option<([u8; 16], Instant)>,
-    /// Until when no other Rendezvous for this peer is acted upon.
-    pub(crate) rendezvous: Option<Instant>,
+    /// Who has told of this peer by Rendezvous, and until when no other of theirs is acted upon.
+    pub(crate) rendezvous: Vec<(NodeId, Instant)>,
     /// When the peer was last heard before its present trial began.
     pub(crate) silent_since: Option<Instant>,
     /// Members that the peer may still be brought together with.
     pub(crate) meetings: Option<Budget>,
+    /// Pages of the member list that the peer may still get.
+    pub(crate) pages: Option<Budget>,
     /// Probes that may still be made because of what the peer tells.
     pub(crate) told: Option<Budget>,
     /// Another run of the peer, while it is being found out whether the present one still answers.
@@ -189,12 +191,13 @@ impl Link {
         let full = |budget: &mut Option<Budget>| budget.as_mut().is_none_or(|budget| budget.is_full(now));
         let idle = |rare: &mut Rare| {
             rare.cookie.is_none_or(|(_, until)| over(until))
-                && rare.rendezvous.is_none_or(over)
+                && rare.rendezvous.iter().all(|&(_, until)| over(until))
                 && rare.silent_since.is_none()
                 && rare.contest.is_none()
                 && rare.conflict.is_none_or(over)
                 && rare.deposed.is_none_or(|(_, until)| over(until))
                 && full(&mut rare.meetings)
+                && full(&mut rare.pages)
                 && full(&mut rare.told)
         };
         if self.rare.as_deref_mut().is_some_and(idle) {
@@ -271,7 +274,7 @@ mod tests {
         let second = Duration::from_secs(1);
         let mut link = Link::new(NodeId([1; 16]), Role::Kept, now);
         link.rare_mut().cookie = Some(([0; 16], now + 2 * second));
-        link.rare_mut().rendezvous = Some(now + second);
+        link.rare_mut().rendezvous = vec![(NodeId([7; 16]), now + second)];
         link.calm(now + second);
         assert!(link.rare().is_some(), "the cookie is still good");
         link.silent_since(Some(now));

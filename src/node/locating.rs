@@ -31,6 +31,8 @@ const NEIGHBOURS_CALLED: usize = 2;
 /// How many peers that know more are named for one wanted member, and in one answer. Spec: `HELPERS`, `HELPERS_MAX`.
 const HELPERS: usize = 2;
 const HELPERS_MAX: usize = 4;
+/// Of how many peers Rendezvous for one seeker are acted upon within `RENDEZVOUS_MIN`. Spec: `INTRODUCERS_MAX`.
+const INTRODUCERS_MAX: usize = 16;
 
 impl Node {
     /// Asks three peers where one is: those first that are its neighbours and know it themselves, then those heard last.
@@ -185,11 +187,14 @@ impl Node {
         if slot == arrival.slot {
             return;
         }
+        let Some(teller) = self.links.get(arrival.slot).map(|link| link.id) else { return };
         let Some(link) = self.links.get_mut(slot) else { return };
-        if link.rare().and_then(|rare| rare.rendezvous).is_some_and(|until| now < until) {
+        let tellers = &mut link.rare_mut().rendezvous;
+        tellers.retain(|&(_, until)| now < until);
+        if tellers.len() >= INTRODUCERS_MAX || tellers.iter().any(|&(known, _)| known == teller) {
             return;
         }
-        link.rare_mut().rendezvous = Some(now + RENDEZVOUS_MIN);
+        tellers.push((teller, now + RENDEZVOUS_MIN));
         if link.is_up() {
             // Somebody who is looked for from the address at which it is known has perhaps moved itself.
             self.send_heartbeat(now, slot);

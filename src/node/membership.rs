@@ -1,8 +1,8 @@
 //! The member list as it changes: what is new is taken, sent on, and followed by what it means for the links.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use crate::node::Node;
+use crate::node::budget::Budget;
 use crate::node::event::{Event, Who};
 use crate::node::history::History;
 use crate::node::links::Slot;
@@ -11,17 +11,30 @@ use crate::node::receive::Arrival;
 use crate::node::subscriptions::Subscriptions;
 use crate::node::sync::Sync;
 use crate::node::timer::NodeTimer;
+use crate::node::{NEWS_SHARE_BURST, NEWS_SHARE_PERIOD, Node};
 use crate::wire::id::NodeId;
 use crate::wire::list::List;
 use crate::wire::members::Members as Page;
 use crate::wire::members_request::MembersRequest;
 use crate::wire::record::{MemberRecord, MemberState};
 
+/// How many pages of the member list a peer gets in a burst, a whole list at least, and the time in which it gains another.
+/// Spec: `PAGES_BUDGET`.
+const PAGES_BURST: u32 = 256;
+const PAGES_PERIOD: Duration = Duration::from_millis(250);
+
 impl Node {
     pub(super) fn receive_members_request(&mut self, now: Instant, arrival: &Arrival, request: &MembersRequest) {
-        // A page is much longer than its request: it goes to the validated path, wherever the request came from.
-        let page = self.members.page(request.after);
-        self.send(now, arrival.slot, &page);
+        // A page is much longer than its request: it goes only to where the peer is proved to be, and asks from.
+        let Some(link) = self.links.get_mut(arrival.slot) else { return };
+        if link.path.current() != Some(arrival.from) {
+            return;
+        }
+        let full = || Budget::new(PAGES_BURST, PAGES_PERIOD, now);
+        if link.rare_mut().pages.get_or_insert_with(full).take(now) {
+            let page = self.members.page(request.after);
+            self.send(now, arrival.slot, &page);
+        }
     }
 
     pub(super) fn receive_members(&mut self, now: Instant, arrival: &Arrival, page: &Page) {
@@ -41,7 +54,7 @@ impl Node {
             // ever.
             let id = record.id();
             let changes = self.members.get(id).is_some() || !self.members.has_room();
-            if changes && self.members.is_news(record) && !self.news.take(now) {
+            if changes && self.members.is_news(record) && !self.may_change(now, sender) {
                 self.counters.news_ignored += 1;
                 fruitful = true;
                 continue;
@@ -59,6 +72,14 @@ impl Node {
             self.announce_self(now);
         }
         self.read_page(now, arrival, page, fruitful || !news.is_empty());
+    }
+
+    /// Whether another change of a known record is taken from this member. None can spend what all others have together.
+    fn may_change(&mut self, now: Instant, teller: NodeId) -> bool {
+        let full = || Budget::new(NEWS_SHARE_BURST, NEWS_SHARE_PERIOD, now);
+        self.news_shares.retain(|id, share| *id == teller || !share.is_full(now));
+        let share = self.news_shares.entry(teller).or_insert_with(full);
+        share.left(now) > 0 && self.news.take(now) && share.take(now)
     }
 
     /// Whether a record is believed from this sender: nobody admits itself again. A removed node could otherwise undo
@@ -121,6 +142,7 @@ impl Node {
         self.temporary.remove(peer.id);
         self.gossip.forget(peer.id);
         self.forget_list_of(peer.id);
+        self.news_shares.remove(&peer.id);
     }
 
     /// Whether this node was removed from its cluster, by another member or by its own wish.

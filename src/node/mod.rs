@@ -88,6 +88,9 @@ const PROBE_PERIOD: Duration = Duration::from_millis(20);
 /// Each is stored, told and sent on at once. Spec: `NEWS_BUDGET`.
 const NEWS_BURST: u32 = 1024;
 const NEWS_PERIOD: Duration = Duration::from_secs(10);
+/// Of these, those that one peer tells. Spec: `NEWS_SHARE`.
+const NEWS_SHARE_BURST: u32 = 256;
+const NEWS_SHARE_PERIOD: Duration = Duration::from_secs(60);
 
 /// One node of a cluster, without sockets, clock or entropy of its own.
 ///
@@ -139,6 +142,8 @@ pub struct Node {
     probes: Budget,
     /// Changes of known records that others may still cause.
     news: Budget,
+    /// The share of each member that has spent of its own.
+    news_shares: BTreeMap<NodeId, Budget>,
     outbox: Outbox,
     timers: NodeTimers,
     schedule: Schedule,
@@ -146,6 +151,8 @@ pub struct Node {
     revision: Revision,
     /// Whether the owner can store what changes.
     durable: bool,
+    /// When the vote on this node's own addresses last made a change.
+    own_changed: Option<Instant>,
     /// When a datagram last went each way with anybody.
     last_exchange: Instant,
     /// When all peers were last told at once that this node seems to have moved.
@@ -197,12 +204,14 @@ impl Node {
             sync: Sync::default(),
             probes: Budget::new(PROBE_BURST, PROBE_PERIOD, now),
             news: Budget::new(NEWS_BURST, NEWS_PERIOD, now),
+            news_shares: BTreeMap::new(),
             outbox: Outbox::default(),
             timers: NodeTimers::new(now),
             schedule: Schedule::default(),
             counters: Counters::default(),
             revision: Revision::default(),
             durable: true,
+            own_changed: None,
             last_exchange: now,
             last_burst: None,
             asked_again: None,

@@ -4,10 +4,14 @@ use std::time::{Duration, Instant};
 
 use crate::node::Node;
 use crate::node::event::Event;
+use crate::node::link::Link;
 use crate::node::links::Slot;
 use crate::node::receive::Arrival;
 use crate::node::reflection::{Observation, Realm};
 use crate::wire::address::Address;
+
+/// How long the word of the only observer holds. Spec: `SOLE_PAUSE`.
+const SOLE_PAUSE: Duration = Duration::from_secs(1);
 
 impl Node {
     /// A datagram says where its sender sees this node. One that was overtaken, or held back, may be older than what is
@@ -21,6 +25,9 @@ impl Node {
     /// A peer says where it sees this node.
     pub(super) fn reflected(&mut self, now: Instant, slot: Slot, reflection: Address) {
         let lifetime = self.vote_lifetime();
+        if self.is_hasty(now, slot, reflection) {
+            return;
+        }
         let Some(link) = self.links.get_mut(slot) else { return };
         let before = link.reflection.replace(reflection);
         let fresh = link.reflected.replace(now).is_some_and(|at| now.saturating_duration_since(at) <= lifetime);
@@ -35,11 +42,21 @@ impl Node {
         }
     }
 
+    /// Whether the only observer changes its mind again at once: nobody else would outvote it, so that each of its
+    /// datagrams could make an event.
+    fn is_hasty(&self, now: Instant, slot: Slot, reflection: Address) -> bool {
+        let recent = self.own_changed.is_some_and(|at| now < at + SOLE_PAUSE);
+        let others = |(other, link): (Slot, &Link)| other != slot && link.is_up() && link.reflection.is_some();
+        let said = self.links.get(slot).and_then(|link| link.reflection);
+        recent && said.is_some_and(|said| said != reflection) && !self.links.iter().any(others)
+    }
+
     /// Counts the votes on this node's own addresses anew.
     pub(super) fn recount(&mut self, now: Instant) {
         let observations = self.observations(now);
         for change in self.own.recount(&observations) {
             self.revision.addresses += 1;
+            self.own_changed = Some(now);
             let scope = Realm::of(change.new).scope();
             self.outbox.event(Event::OwnAddress {
                 scope,

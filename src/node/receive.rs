@@ -1,7 +1,7 @@
 //! The way of a datagram: length and type, session, step, tag, window, body; and only then the state.
 
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::node::Node;
 use crate::node::discard::Discard;
@@ -11,6 +11,9 @@ use crate::wire::address::Address;
 use crate::wire::datagram::Datagram;
 use crate::wire::header::Header;
 use crate::wire::message::Message;
+
+/// How long a peer that left stays so, unless it makes a new session. Spec: `LEFT_PAUSE`.
+const LEFT_PAUSE: Duration = Duration::from_secs(1);
 
 /// A datagram that passed every check.
 #[derive(Clone, Copy, Debug)]
@@ -115,8 +118,11 @@ impl Node {
         let heard_before = link.last_heard.replace(now);
         self.admitted();
         let Some(link) = self.links.get_mut(arrival.slot) else { return };
-        // What a peer sent before it left may arrive after its goodbye.
-        let revives = link.state != PeerState::Left || arrival.newest;
+        // What a peer sent before it left may arrive after its goodbye. Whoever says goodbye and goes on without a new
+        // handshake is taken at its word for a moment, so that it cannot come and go without end.
+        let anew = link.session.as_ref().is_some_and(|session| session.established() > link.since);
+        let rested = anew || now >= link.since + LEFT_PAUSE;
+        let revives = link.state != PeerState::Left || (arrival.newest && rested);
         if link.state != PeerState::Up && revives && !ends {
             self.declare_up(now, arrival.slot, arrival.from);
         }
