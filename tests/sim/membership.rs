@@ -541,6 +541,27 @@ fn a_removed_node_that_starts_again_talks_to_nobody() {
     assert_eq!(happened(&world, 3, |event| matches!(event, Event::Orphan)), 0);
 }
 
+/// Neither when the joiner knocks nor, where storing fails in between, when it confirms.
+#[test]
+fn nobody_is_let_in_who_cannot_be_stored() {
+    for before_failure in [Duration::ZERO, Duration::from_millis(30)] {
+        let mut world = formed(1, 2);
+        let token = invite(&mut world, 0, DAY);
+        let joiner = world.add_host(config(3), &[home(3)], TODAY);
+        join_with(&mut world, joiner, &token);
+        world.run_for(before_failure);
+        world.command(0, |node, _| node.set_durable(false));
+        world.run_for(MINUTE);
+        assert!(!lists(&world, 0, joiner) && !lists(&world, 1, joiner));
+        let joined = happened(&world, joiner, |event| matches!(event, Event::Joined { .. }));
+        assert_eq!(joined, usize::from(before_failure > Duration::ZERO));
+
+        world.command(0, |node, _| node.set_durable(true));
+        world.run_for(MINUTE);
+        assert!(world.knows(0, joiner) && world.knows(joiner, 0), "the invite is as good as it was");
+    }
+}
+
 #[test]
 fn a_node_that_is_leaving_joins_nothing() {
     let mut world = formed(1, 4);
