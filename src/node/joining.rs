@@ -176,10 +176,9 @@ impl Node {
         self.members.get(self.id).is_some_and(|record| record.admitted_by != self.id)
     }
 
-    /// Whether a joiner is told that it was removed before. Until its own record has come it cannot tell an earlier
-    /// membership from this one, so it asks its inviter again, which knows. Without a token it believes what comes under the
-    /// present session (`current`): one before that somebody may have held back.
-    pub(super) fn is_told_old_removal(&mut self, now: Instant, current: bool, message: &Message) -> bool {
+    /// Whether a joiner is told that it was removed, before its own record has come. It cannot tell an earlier membership from
+    /// this one, so it asks its inviter again, which knows.
+    pub(super) fn is_told_old_removal(&mut self, now: Instant, message: &Message) -> bool {
         let Message::Members(page) = message else { return false };
         let own = |record: &MemberRecord| record.id() == self.id && record.state == MemberState::Removed;
         if !page.records.iter().any(own) {
@@ -189,7 +188,7 @@ impl Node {
         if waits {
             self.arm_node(NodeTimer::Join, now);
         }
-        waits || (!current && !self.has_own_record())
+        waits
     }
 
     /// The node belongs to no cluster any more, or to none after all.

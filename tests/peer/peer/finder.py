@@ -14,6 +14,7 @@ from .timers import (
     CANDIDATES_MAX,
     HELPERS,
     HELPERS_MAX,
+    INTRODUCERS_MAX,
     LOCATE_ALL,
     LOCATE_PEERS,
     PROBE_INTERVAL,
@@ -28,7 +29,6 @@ from .timers import (
     SPARE_BUSY,
     SUBSCRIPTION,
     SUBSCRIPTIONS_MAX,
-    Budget,
     jittered,
 )
 from .timers import SPARE as SPARE_FOR
@@ -48,7 +48,6 @@ class Finder:
         self._node = node
         self._subscriptions: dict[tuple[bytes, bytes], float] = {}
         self._met: dict[tuple[bytes, bytes], float] = {}
-        self._shares: dict[bytes, Budget] = {}
         self.asked_by_owner: set[bytes] = set()
 
     # --- rounds ---
@@ -121,11 +120,22 @@ class Finder:
             told = sum(c.told_by == by for a, c in link.candidates.items() if a != address)
             if by is not None and told >= CANDIDATES_MAX // 2:
                 continue
-            if known is None and len(link.candidates) >= CANDIDATES_MAX:
-                del link.candidates[max(link.candidates, key=lambda a: link.candidates[a].probes)]
+            if known is None:
+                self._make_room(link)
             link.candidates[address] = Candidate(due, os.urandom(8), by)
             due += PROBE_STAGGER
         self._probe_due(link)
+
+    @staticmethod
+    def _make_room(link: Link) -> None:
+        """CANDIDATES_MAX: what others told gives way before what the node knows by itself, the most probed first."""
+
+        def worth_least(address: Address) -> tuple[bool, int]:
+            candidate = link.candidates[address]
+            return candidate.told_by is not None, candidate.probes
+
+        if len(link.candidates) >= CANDIDATES_MAX:
+            del link.candidates[max(link.candidates, key=worth_least)]
 
     def proves_candidate(self, link: Link, data: bytes) -> Address | None:
         """Which candidate a PathResponse proves."""
@@ -138,6 +148,7 @@ class Finder:
             return
         candidate = link.candidates.get(address)
         if candidate is None:
+            self._make_room(link)
             candidate = link.candidates[address] = Candidate(now + PROBE_INTERVAL, os.urandom(8), None)
         if candidate.busy_until is None:
             candidate.busy_until, candidate.again_at = now + SPARE_BUSY, now + SPARE_FOR
@@ -164,7 +175,7 @@ class Finder:
         budget = self._node.budgets.probes
         left = budget.left(now)
         if candidate.told_by is not None and left <= budget.burst / 2:
-            share = self._shares.setdefault(candidate.told_by, Budget(16, 0.1, now))
+            share = self._node.budgets.probe_shares.of(candidate.told_by, now)
             if left <= budget.burst / 4 or not share.take(now):
                 return False
         return budget.take(now)
@@ -222,10 +233,11 @@ class Finder:
         if member == self._node.identity.id or not self._node.members.is_member(member):
             return
         seeker = self._node.links.get(member) or self._node.make_link(member, GUEST)
-        if now - seeker.rendezvous_at < RENDEZVOUS_MIN:
+        lately = {by: at for by, at in seeker.introduced.items() if now - at < RENDEZVOUS_MIN}
+        if link.id in lately or len(lately) >= INTRODUCERS_MAX:
             return
-        seeker.rendezvous_at = now
-        if seeker.is_up:
+        seeker.introduced = {**lately, link.id: now}
+        if seeker.is_up and not seeker.outstanding:
             self._node.liveness.heartbeat(seeker)
         self.consider(seeker, message.addresses, link)
 

@@ -149,6 +149,8 @@ class Attempt:
             raise Discard("handshake") from failure
         try:
             payload = ResponsePayload.decode(raw, self._secrets.mode)
+            if payload.index == 0 and self._secrets.mode == 0:
+                raise Malformed("refusal")  # only who would join can be refused
         except Malformed as failure:
             self.spoiled = True
             raise Discard("handshake") from failure

@@ -16,12 +16,13 @@ REFUSALS = {1: "the invite has expired", 2: "the invite has been used", 3: "the 
 
 
 class Joiner:
-    """Goes on until a member has sent a tagged datagram, or the inviter has refused."""
+    """Goes on until a member has sent a tagged datagram and the own record has come, or the inviter has refused."""
 
     def __init__(self, node: Node, token: Token) -> None:
         self._node, self.token = node, token
         self.attempt: Attempt | None = None
         self.inviter = node_id(token.inviter)
+        self._waits = node.cluster is not None  # for a sign of membership: accepted, perhaps before a restart
         self._due = self._begin_again_at = node.now()
         self._secrets = Secrets(1, token.invite, join_prologue(token.invite), invite_psk(token.secret))
 
@@ -38,8 +39,16 @@ class Joiner:
         for address in self.token.addresses:
             node.transmit(self.attempt.datagram(address, now), address)
 
+    def heard(self) -> bool:
+        """A member sent a tagged datagram. Whether that was waited for; from now on only the own record is missing."""
+        waited, self._waits = self._waits, False
+        if waited:
+            self.attempt, self._begin_again_at = None, float("inf")
+        return waited
+
     def begin_again(self) -> None:
-        """Step 7: at once, unless an attempt is under way."""
+        """Step 7: at once, unless an attempt is under way. Until the inviter's verdict nobody else's word counts."""
+        self._waits = False
         if self.attempt is None:
             self._due = self._begin_again_at = self._node.now()
 
@@ -51,5 +60,5 @@ class Joiner:
             return False
         if not self._node.accepted(payload.cluster_id, payload.cluster_key, self.token.inviter):
             return False
-        self._begin_again_at = self._node.now() + PENDING
+        self._waits, self._begin_again_at = True, self._node.now() + PENDING
         return True

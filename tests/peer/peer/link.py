@@ -9,7 +9,7 @@ from .handshake import Attempt
 from .paths import Path
 from .session import Session
 from .timers import CONFLICT as CONFLICT_LASTS
-from .timers import HISTORY_MAX, RESEND_FIRST
+from .timers import HISTORY_MAX, LEFT_PAUSE, RESEND_FIRST
 from .wire import Address, node_id
 
 KEPT, WANTED, SPARE, GUEST = "kept", "wanted", "spare", "guest"
@@ -87,12 +87,12 @@ class Link:
     rtt: float | None = None
     rekey_at: float = float("inf")
     rekey_until: float = 0.0
-    calling: Attempt | None = None
+    left_at: float = float("-inf")
     # looking for it
     rounds: int = 0
     retry_at: float = 0.0
     candidates: dict[Address, Candidate] = field(default_factory=dict)
-    rendezvous_at: float = float("-inf")
+    introduced: dict[bytes, float] = field(default_factory=dict)
     # what it tells
     reflected: tuple[Address, float] | None = None
     beaten_for_reflection: float = float("-inf")
@@ -113,6 +113,12 @@ class Link:
     def reflected_at(self) -> float:
         """When its last reflection came; never, if none has come since it was last up."""
         return self.reflected[1] if self.reflected else float("-inf")
+
+    def may_come_up(self, session: Session, newest: bool, now: float) -> bool:
+        """Whether a datagram shows that the peer is there: what comes soon after a Leave may be older than it."""
+        if self.state != LEFT or session.established > self.left_at:
+            return True
+        return newest and now - self.left_at >= LEFT_PAUSE
 
     def in_conflict(self, now: float) -> bool:
         return now < self.conflict_until

@@ -24,7 +24,7 @@ from .timers import (
     SYNC_TRIES,
     jittered,
 )
-from .wire import MEMBER, REMOVED, Leave, Members, MembersRequest, Record
+from .wire import MEMBER, REMOVED, Address, Leave, Members, MembersRequest, Record
 
 if TYPE_CHECKING:
     from .node import Node
@@ -102,9 +102,11 @@ class Lists:
         unchanged = theirs == self._digests.get(peer) and ours == self._node.members.digest()
         return unchanged and self._node.now() < until
 
-    def on_request(self, link: Link, message: MembersRequest) -> None:
-        """Answered on the current path, never elsewhere."""
-        self._node.send(link, self._node.members.page(message.after))
+    def on_request(self, link: Link, message: MembersRequest, source: Address) -> None:
+        """Answered where it came by the current path: elsewhere nobody may have asked, and pages are long."""
+        now = self._node.now()
+        if source == link.path.current and self._node.budgets.pages.of(link.id, now).take(now):
+            self._node.send(link, self._node.members.page(message.after))
 
     def on_members(self, link: Link, message: Members) -> None:
         """A page that was asked for, or news: nothing in the message says which."""
@@ -149,7 +151,7 @@ class Lists:
         if self.farewell is not None and record == self.farewell.removal:
             self.farewell.confirmed.add(link.id)
             return Merged.KNOWN
-        result = node.members.merge(record, lambda: node.budgets.news.take(node.now()))
+        result = node.members.merge(record, lambda: self._afford(link))
         if result is Merged.NEWS:
             if record.id != node.identity.id:
                 node.event("member" if record.state == MEMBER else "removed", name=record.name, id=base32(record.id))
@@ -161,7 +163,14 @@ class Lists:
             else:
                 self.spread(record, link.id)
                 self.name_myself()
+                node.own_record_came()
         return result
+
+    def _afford(self, link: Link) -> bool:
+        """NEWS_BUDGET, and NEWS_SHARE of it for whoever tells; neither is spent where the other one is."""
+        now, budgets = self._node.now(), self._node.budgets
+        share = budgets.news_shares.of(link.id, now)
+        return share.left(now) >= 1 and budgets.news.take(now) and share.take(now)
 
     def name_myself(self) -> None:
         """MEMB-4: a node is the authority on its own name."""

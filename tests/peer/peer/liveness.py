@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from . import link as states
@@ -60,13 +59,14 @@ class Liveness:
         """ADDR-6; SUSPECT_AFTER is 1 for a while."""
         self.moved_until = self._node.now() + MOVED
         for link in self._node.up_links():
-            self.heartbeat(link)
+            if not link.outstanding:
+                self.heartbeat(link)
 
     def on_heartbeat(
         self, link: Link, session: Session, received: Received, message: Heartbeat, source: Address
     ) -> None:
         """Acknowledged, as far as addresses.md section 3 lets it."""
-        self._answered(link, session, lambda beat: beat.counter < message.seen)
+        self._answered(link, session, message.seen)
         self._exchanged(link)
         self._observe(link, session, received, message.reflection)
         self._node.lists.compare(link, message.digest)
@@ -90,7 +90,7 @@ class Liveness:
             if beat.session is session and beat.counter + 1 == message.acknowledged and beat in (beats[0], beats[-1]):
                 sample = min(now - beat.sent, RTT_MAX)
                 link.rtt = sample if link.rtt is None else link.rtt + (sample - link.rtt) / 8
-        self._answered(link, session, lambda beat: beat.counter + 1 == message.acknowledged)
+        self._answered(link, session, message.acknowledged)
         self._exchanged(link)
         self._observe(link, session, received, message.reflection)
         self._node.lists.compare(link, message.digest)
@@ -101,8 +101,9 @@ class Liveness:
             self._node.own.observe(link, reflection)
 
     @staticmethod
-    def _answered(link: Link, session: Session, arrived: Callable[[Beat], bool]) -> None:
-        if any(beat.session is session and arrived(beat) for beat in link.outstanding):
+    def _answered(link: Link, session: Session, seen: int) -> None:
+        """The first field of either names the first attempt, or a later one."""
+        if any(beat.session is session and beat.counter < seen for beat in link.outstanding):
             link.outstanding = []
             link.misses = link.suspect_in_a_row = 0
 
@@ -136,6 +137,7 @@ class Liveness:
 
     def left(self, link: Link) -> None:
         """The peer said Leave."""
+        link.left_at = self._node.now()
         if link.state != states.LEFT:
             self._change(link, states.LEFT)
         if link.contest is not None:
@@ -198,9 +200,6 @@ class Liveness:
             self.heartbeat(link)
         if link.state == states.SUSPECT:
             self._tick_suspect(link)
-        elif link.is_up and link.calling is not None and link.calling is link.attempt and link.path.current is not None:
-            if not link.attempt.expired(now):  # it goes on to its end, though the peer was heard
-                self._node.initiate(link, link.path.current, INITIATION_RESEND)
         elif link.is_up and now >= link.rekey_at and link.role != GUEST:
             self._rekey(link)
 
@@ -241,7 +240,6 @@ class Liveness:
             return
         if link.path.current is not None:
             self._node.initiate(link, link.path.current, INITIATION_RESEND)
-            link.calling = link.attempt
         if now >= link.retry_at:
             self._ask_about(link)
 

@@ -46,7 +46,7 @@ class Merged(Enum):
 
     NEWS = "news"
     KNOWN = "known"
-    PUT_OFF = "put off"  # NEWS_BUDGET was spent: it will be told again
+    PUT_OFF = "put off"  # NEWS_BUDGET or NEWS_SHARE was spent: it will be told again
 
 
 class MemberList:
@@ -120,7 +120,7 @@ class MemberList:
         return replace(self._records[member], state=REMOVED, admitted_by=by)
 
     def merge(self, record: Record, afford: Callable[[], bool]) -> Merged:
-        """Takes a record that another node told, if it is greater. `afford` spends NEWS_BUDGET."""
+        """Takes a record that another node told, if it is greater. `afford` spends NEWS_BUDGET and NEWS_SHARE."""
         known = self._records.get(record.id)
         if known is not None and rank(known) >= rank(record):
             return Merged.KNOWN

@@ -16,7 +16,7 @@ from .gossip import Gossip
 from .handshake import Attempt, Identity, Secrets, member_prologue
 from .invites import Token
 from .join import Joiner
-from .link import GUEST, KEPT, LEFT, SPARE, WANTED, Link
+from .link import GUEST, KEPT, SPARE, WANTED, Link
 from .lists import Lists
 from .liveness import Liveness
 from .members import MemberList, placeholder
@@ -301,17 +301,17 @@ class Node:
             if self.joiner is not None:
                 self.joiner.begin_again()  # membership.md section 3, step 7: news of an earlier membership
                 return
-            if self.identity.id not in self.members and session is not link.session:
+            if not self._was_let_in() and session is not link.session:
                 return  # section 5: it may have been held back since then
         link.heard = self.now()
         if newest and session is link.session:
             self.apply(link, link.path.datagram(source, size, link.rtt, self.now()))
         if isinstance(message, PathResponse):
             self._receive_path_response(link, message)
-        if not link.is_up and (newest or link.state != LEFT):
+        if not link.is_up and link.may_come_up(session, newest, self.now()):
             self.liveness.came_up(link)
-            if self.joiner is not None and self.cluster is not None:
-                self._joined(link, self.cluster)
+        if self.joiner is not None and self.cluster is not None and self.joiner.heard():
+            self._joined(link, self.cluster)
         self._act(link, session, received, source)
 
     def _act(self, link: Link, session: Session, received: Received, source: Address) -> None:
@@ -323,7 +323,7 @@ class Node:
         elif isinstance(message, HeartbeatAck):
             self.liveness.on_ack(link, session, received, message)
         elif isinstance(message, PathChallenge) and not isinstance(message, PathResponse):
-            self.send(link, PathResponse(message.data), source, session)
+            self.send(link, PathResponse(message.data), source)
         elif isinstance(message, Locate):
             self.finder.on_locate(link, message)
         elif isinstance(message, Located):
@@ -331,7 +331,7 @@ class Node:
         elif isinstance(message, Rendezvous):
             self.finder.on_rendezvous(link, message)
         elif isinstance(message, MembersRequest):
-            self.lists.on_request(link, message)
+            self.lists.on_request(link, message, source)
         elif isinstance(message, Members):
             self.lists.on_members(link, message)
 
@@ -346,6 +346,12 @@ class Node:
         self.apply(link, decisions)
         if any(isinstance(decision, Current) for decision in decisions):
             self.liveness.heartbeat(link)
+
+    def prove(self, link: Link, address: Address) -> bool:
+        """A handshake proved an address. Whether that is news, so that a Heartbeat is to be sent there."""
+        decisions = link.path.proved(address, link.rtt, self.now())
+        self.apply(link, decisions)
+        return any(isinstance(decision, Current) for decision in decisions)
 
     def apply(self, link: Link, decisions: Iterable[Decision]) -> None:
         """Does what the path rule decided."""
@@ -449,11 +455,21 @@ class Node:
         return True
 
     def _joined(self, link: Link, cluster: Cluster) -> None:
-        """Step 8: a member has sent a tagged datagram."""
-        self.joiner = None
+        """Step 8: a member has sent a tagged datagram. The token is kept until the own record has come (step 7)."""
         self.event("joined", cluster=crypto.base32(cluster.id), inviter=self.label(link.id))
         self.lists.read(link)
+        if self.members.is_member(self.identity.id):
+            self.own_record_came()
+
+    def own_record_came(self) -> None:
+        """The end of joining."""
+        self.joiner = None
         self.save()
+
+    def _was_let_in(self) -> bool:
+        """Whether the record that another member made of this node has come."""
+        mine = self.members.get(self.identity.id)
+        return mine is not None and mine.admitted_by != self.identity.id
 
     def refused(self, why: str) -> None:
         """An invite came to nothing; a membership that was not confirmed ends with it (step 7)."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from .addresses import Observation, Realm, Vote, realm, vote
 from .link import Link
-from .timers import BURST_MAX, BURST_MIN
+from .timers import BURST_MAX, BURST_MIN, SOLE_PAUSE
 from .wire import Address
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ class OwnAddresses:
         self.votes: dict[Realm, Vote] = {}
         self._burst_at = float("-inf")
         self._burst_gap = BURST_MIN
+        self._changed_at = float("-inf")
 
     def addresses(self) -> list[Address]:
         """One in each realm, as far as known."""
@@ -29,12 +30,19 @@ class OwnAddresses:
     def observe(self, link: Link, reflection: Address) -> None:
         """A Heartbeat, a HeartbeatAck or a Response said where this node is (ADDR-1)."""
         now = self._node.now()
+        if link.reflected and link.reflected[0] != reflection and self._waits_for_others(link, now):
+            return
         believed = self.votes.get(realm(reflection))
         before = link.reflected[0] if link.reflected else believed.address if believed else None
         link.reflected = reflection, now
         self.vote()
         if before is not None and before != reflection:
             self._seen_elsewhere(link, now)
+
+    def _waits_for_others(self, link: Link, now: float) -> bool:
+        """SOLE_PAUSE: nobody else would outvote this peer, so that each of its datagrams would be news."""
+        alone = all(other is link or other.reflected_at == float("-inf") for other in self._node.up_links())
+        return alone and now - self._changed_at < SOLE_PAUSE
 
     def vote(self) -> None:
         """Anew whenever a reflection, a path or a link's state changes, and when time passes (ADDR-2)."""
@@ -51,6 +59,7 @@ class OwnAddresses:
                 continue
             self.votes[own] = result
             if before is None or before.address != result.address:
+                self._changed_at = self._node.now()
                 self._node.event("own-address", address=str(result.address), confidence=result.confidence)
 
     def _seen_elsewhere(self, link: Link, now: float) -> None:

@@ -138,6 +138,8 @@ class Path:
 
     def proved(self, address: Address, rtt: float | None, now: float) -> list[Decision]:
         """An address was proved by other means: a handshake or a probe (ADDR-8)."""
+        if address == self.current and self.trial is None:
+            return self._publish()
         ended, self.trial, self.current = self.trial, None, address
         decisions: list[Decision] = [Forgotten(ended.new, True)] if ended is not None and ended.new != address else []
         decisions.append(Current(address))

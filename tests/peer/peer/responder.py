@@ -55,6 +55,8 @@ class Unconfirmed:
     born: float
     invite: Invite | None
     name: str
+    initiation: bytes
+    response: bytes
 
 
 class Responder:
@@ -64,7 +66,6 @@ class Responder:
         self._node = node
         self.invites: dict[bytes, Invite] = {}
         self.unconfirmed: dict[int, Unconfirmed] = {}
-        self._responses: dict[tuple[bytes, Address], tuple[bytes, float]] = {}
         self._sources: dict[bytes, Budget] = {}
         self._secrets = [os.urandom(32)]
         self._secret_at = node.now()
@@ -101,10 +102,10 @@ class Responder:
         self._forget_old(now)
         proven = self._has_cookie(data, initiation, source)
         self._afford(proven, initiation, source, now)
-        known = self._responses.get((data[:200], source))  # MEMB-8
-        if known is not None:
-            node.transmit(known[0], source)
-            return
+        for waiting in self.unconfirmed.values():
+            if (waiting.initiation, waiting.address) == (data[:200], source):
+                node.transmit(waiting.response, source)  # MEMB-8
+                return
         if invite is not None:
             prologue, psk = join_prologue(invite.id), invite.psk
         else:
@@ -134,9 +135,8 @@ class Responder:
         )
         response, session = answer.respond(payload, now)
         if session is not None:
-            waiting = Unconfirmed(session, answer.public_key, source, now, invite, answer.payload.name)
-            self.unconfirmed[session.local] = waiting
-        self._responses[data[:200], source] = response, now + PENDING
+            key, name = answer.public_key, answer.payload.name
+            self.unconfirmed[session.local] = Unconfirmed(session, key, source, now, invite, name, data[:200], response)
         node.transmit(response, source)
 
     def _verdict(self, peer: bytes, invite: Invite | None) -> int:
@@ -224,7 +224,6 @@ class Responder:
 
     def _forget_old(self, now: float) -> None:
         self.unconfirmed = {i: w for i, w in self.unconfirmed.items() if now - w.born < PENDING}
-        self._responses = {key: kept for key, kept in self._responses.items() if kept[1] > now}
         self._sources = {key: b for key, b in self._sources.items() if b.left(now) < b.burst}
 
     # --- cookies ---

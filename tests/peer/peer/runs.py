@@ -76,7 +76,8 @@ class Runs:
 
     def _win(self, link: Link, contest: Contest) -> None:
         self._take_in(link, contest.session, contest.address)
-        self._node.liveness.heartbeat(link)
+        if contest.session.initiator:
+            self._node.liveness.heartbeat(link)
 
     def _take_in(self, link: Link, session: Session, address: Address | None) -> None:
         """STATE-9: the sessions with the run before end at once, and with them what was known of its path."""
@@ -118,5 +119,5 @@ class Runs:
         link.rekey_at = now + (jittered(REKEY, 0.8, 1.0) if session.initiator else jittered(REKEY, 1.1, 1.3))
         link.rekey_until = link.rekey_at
         self._node.counters["sessions"] += 1
-        if address is not None:
-            self._node.apply(link, link.path.proved(address, link.rtt, now))
+        if address is not None and self._node.prove(link, address) and not session.initiator:
+            self._node.liveness.heartbeat(link)  # an initiator sends one in any case (STATE-3)

@@ -21,14 +21,15 @@ import threading
 import time
 import unittest
 from collections.abc import Callable
+from dataclasses import replace
 
 from . import crypto, wire
 from .addresses import Observation, may_be_candidate, scope, vote
 from .decode import decode_stream
-from .handshake import Answer, Attempt, Identity, Secrets, join_prologue
+from .handshake import Answer, Attempt, Identity, Secrets, join_prologue, member_prologue
 from .invites import Token, invite_psk
 from .join import Joiner
-from .link import CONFLICT, GUEST, KEPT, LEFT, LOST, SPARE, SUSPECT, UNKNOWN, UP, Contest, Link
+from .link import CONFLICT, GUEST, KEPT, LEFT, LOST, SPARE, SUSPECT, UNKNOWN, UP, Candidate, Contest, Link
 from .lists import Reading
 from .members import MemberList, Merged, first_record, rank
 from .node import Node
@@ -49,11 +50,13 @@ from .wire import (
     Heartbeat,
     HeartbeatAck,
     InitiationPayload,
+    Leave,
     Locate,
     Located,
     Malformed,
     Members,
     MembersRequest,
+    PathChallenge,
     Record,
     Rendezvous,
     ResponsePayload,
@@ -231,6 +234,16 @@ class Cryptography(unittest.TestCase):
         again = attempt.datagram(HERE, 2.0)
         self.assertEqual(again[200:], crypto.mac2(b"c" * 16, again[:200]))
 
+    def test_a_refusal_to_a_member_is_a_fault(self) -> None:
+        bob, secrets = Identity(), Secrets(0, bytes(8), b"p", bytes(32))
+        attempt = Attempt(Identity(), bob.public_key, secrets, InitiationPayload(bytes(8), ""), 1, os.urandom(32), 0.0)
+        initiation = decode(attempt.datagram(HERE, 0.0))
+        for index, refusal in ((0, 2), (9, 0)):  # after the first one the attempt accepts no other
+            payload = ResponsePayload(index, refusal, HERE, 5, bytes(8), bytes(16), bytes(32))
+            response = Answer(bob, initiation, b"p", bytes(32), os.urandom(32)).respond(payload, 0.0)[0]
+            self.assertRaises(Discard, attempt.read_response, decode(response), 0.0)
+            self.assertTrue(attempt.spoiled)
+
     def test_a_dh_result_of_zeros_ends_a_handshake(self) -> None:
         bob = Identity()
         secrets = Secrets(0, bytes(8), b"p", bytes(32))
@@ -302,6 +315,12 @@ class Decisions(unittest.TestCase):
         path.datagram(THERE, 66, None, 10.0)
         self.assertEqual((path.tick(13.1), path.trial, path.current), ([Forgotten(THERE)], None, HERE))
 
+    def test_what_is_proved_again_is_no_news(self) -> None:
+        path = self._path()
+        self.assertEqual(path.proved(HERE, None, 1.0), [])
+        path.datagram(THERE, 66, 0.1, 10.0)
+        self.assertEqual(path.proved(HERE, None, 10.1), [Forgotten(THERE, True), Current(HERE)])
+
     def test_merging_lists(self) -> None:
         lot = random.Random(2)
         keys = [bytes([i]) * 32 for i in range(4)]
@@ -367,6 +386,7 @@ class Rules(unittest.TestCase):
     def setUp(self) -> None:
         self.time, self.asked, self.called = 100.0, [], []
         me, others = Identity(), [Identity() for _ in range(300)]
+        self.others = others
         records = [first_record(i.public_key, "x") for i in (me, *others)]
         Deaf.now = lambda _node: self.time  # type: ignore[method-assign]
         self.node = Deaf(State(me.private_key, "x", Cluster(bytes(16), bytes(32)), records=records))
@@ -429,7 +449,12 @@ class Rules(unittest.TestCase):
         link = self.node.make_link(self.ids[number], KEPT)
         self.node.runs.begin(link, self._session(self.time, self.time, run), Address(f"192.0.2.{number + 1}", 1))
         self.node.liveness.came_up(link)
+        link.outstanding = []  # the Heartbeat to an address that the handshake proved
         return link
+
+    def _receive(self, link: Link, message: wire.Message, newest: bool = True, session: Session | None = None) -> None:
+        received = Received(message, 5, newest)
+        self.node._receive_message(link, session or link.session, received, link.path.current or HERE, 40)
 
     def _reflect(self, link: Link, reflection: Address | None, newest: bool, session: Session | None = None) -> None:
         message = Heartbeat(0, self.node.members.digest(), reflection)
@@ -483,6 +508,23 @@ class Rules(unittest.TestCase):
         self.node.liveness.came_up(links[3])
         self.node.liveness._ask_whether_all_are_gone(links[2])
         self.assertEqual(beaten, [links[2], links[0], links[3]])
+
+    def test_the_word_of_the_only_observer_holds_for_a_while(self) -> None:
+        link, other = self._up(0), self._up(1)
+        first, second, third = (Address("5.5.5.5", port) for port in (5, 6, 7))
+        for step, reflection, own in (
+            (0.0, first, first), (0.9, second, first), (0.0, first, first), (0.2, second, second),
+            (0.9, third, second), (0.2, third, third),
+        ):  # fmt: skip
+            self.time += step
+            self._reflect(link, reflection, True)
+            self.assertEqual((link.reflected[0], self._own()[0]), (own, own))
+        self._reflect(other, third, True)
+        self._reflect(link, first, True)
+        self.assertEqual(link.reflected[0], first)
+        self.node.liveness._change(other, LOST)
+        self._reflect(link, second, True)
+        self.assertEqual(link.reflected[0], first)
 
     def test_a_run_whose_handshake_was_held_back_is_forgotten(self) -> None:
         link = self._up(0, b"run-two-")
@@ -550,17 +592,82 @@ class Rules(unittest.TestCase):
         joiner.begin_again()
         joiner.tick()
         self.assertEqual(self.called, [("Initiation", HERE)])
-        node._receive_message(link, link.session, Received(Heartbeat(0, bytes(8), HERE), 2, True), HERE, 66)
-        self.assertIsNone(node.joiner)
-        node._receive_message(link, link.session, Received(told, 3, True), HERE, 200)
-        self.assertEqual((node.cluster, node.links), (None, {}))
+
+    def _joining(self) -> tuple[Link, Joiner, Members, Members]:
+        """A joiner that was accepted: its link with the inviter, itself, its own record, and an earlier removal."""
+        link, node = self._up(0), self.node
+        link.state, node.members = UNKNOWN, MemberList(node.identity.id)
+        node.cluster, node.links = Cluster(bytes(16), bytes(32)), {link.id: link}
+        node.members.put(first_record(link.public_key, "x"))
+        node.joiner = Joiner(node, Token.fresh(link.public_key, 0, (HERE,)))
+        self._accept()
+        mine = Record(node.identity.public_key, link.id, 2, MEMBER, 0, "x")
+        return link, node.joiner, Members(False, (mine,)), Members(False, (replace(mine, admission=1, state=REMOVED),))
+
+    def _accept(self) -> None:
+        verdict = ResponsePayload(9, 0, HERE, 5, bytes(8), bytes(16), bytes(32))
+        self.assertTrue(self.node.joiner.answered(verdict))
+
+    def _called(self) -> list[str]:
+        """What a joiner sends now."""
+        self.node.transmitted.clear()
+        self.node.joiner.tick()
+        return [verdict(data) for data in self.node.transmitted]
+
+    def test_a_joiner_keeps_its_token_until_its_own_record_has_come(self) -> None:
+        link, joiner, own, told = self._joining()
+        self._receive(link, Heartbeat(0, bytes(8), HERE))
+        self.time += 20.0
+        self.assertEqual((link.state, self._called(), self.node.joiner), (UP, [], joiner))
+        self.assertEqual(Token.decode(self.node.state().token), joiner.token)
+        heard = link.heard
+        self._receive(link, told)
+        self.assertEqual((link.heard, self._called()), (heard, ["Initiation"]))
+        self._receive(link, Heartbeat(0, bytes(8), HERE))
+        self.time += 1.5
+        self.assertEqual(self._called(), ["Initiation"])  # nobody but the inviter can say that it is in
+        self._accept()
+        self.time += 9.9
+        self.assertEqual(self._called(), [])
+        self._receive(link, Heartbeat(0, bytes(8), HERE))
+        self.time += 20.0
+        self.assertEqual(self._called(), [])
+        self._receive(link, own)
+        self.assertEqual((self.node.joiner, self.node.state().token), (None, None))
+        self._receive(link, told)
+        self.assertIsNotNone(self.node.cluster)
+        self._receive(link, Members(False, (replace(told.records[0], admission=2),)))
+        self.assertEqual((self.node.cluster, self.node.links), (None, {}))
+
+    def test_the_verdict_of_the_inviter_is_final(self) -> None:
+        link, joiner, _, told = self._joining()
+        self._receive(link, Heartbeat(0, bytes(8), HERE))
+        self._receive(link, told)
+        self.assertFalse(joiner.answered(ResponsePayload(0, 2, HERE, 5, bytes(8), bytes(16), bytes(32))))
+        self.assertEqual((self.node.cluster, self.node.joiner, self.node.running), (None, None, False))
+
+    def test_a_joiner_that_is_not_heard_begins_again(self) -> None:
+        self._joining()
+        for step, sent in ((9.9, []), (0.2, ["Initiation"])):
+            self.time += step
+            self.assertEqual(self._called(), sent)
+
+    def test_a_removed_node_calls_nobody_after_a_restart(self) -> None:
+        link, node = self._up(0), self.node
+        self._receive(link, Members(False, (node.members.removal(node.identity.id, link.id),)))
+        again = Deaf(node.state())
+        for self.time in (101.0, 110.0, 200.0):
+            again.tick()
+        self.assertEqual((again.removed_by is None, again.links, again.transmitted), (False, {}, []))
 
     def test_its_removal_under_another_session_is_discarded_until_its_own_record_has_come(self) -> None:
         link, node = self._up(0), self.node
-        own, link.state = node.members[node.identity.id], LOST
+        mine, link.state = node.members[node.identity.id], LOST
+        theirs = replace(mine, admitted_by=link.id)
         told = Members(False, (Record(node.identity.public_key, link.id, 1, REMOVED, 0, "x"),))
         present, other = link.session, self._session(99.0, 99.0)
-        for session, records, removed in ((other, [], False), (present, [], True), (other, [own], True)):
+        cases = ((other, [], False), (present, [], True), (other, [mine], False), (other, [theirs], True))
+        for session, records, removed in cases:
             node.cluster, node.links, link.heard = Cluster(bytes(16), bytes(32)), {link.id: link}, None
             node.members = MemberList(node.identity.id)
             for record in (first_record(link.public_key, "x"), *records):
@@ -626,6 +733,142 @@ class Rules(unittest.TestCase):
             self.node.runs.begin(link, crossing, None)
             expected = (present, crossing, beats, 1) if kept else (crossing, present, [], 0)
             self.assertEqual((link.session, link.previous, link.outstanding, link.misses), expected)
+
+    def test_a_responder_sends_a_heartbeat_to_an_address_that_the_handshake_proved(self) -> None:
+        link, beaten = self._up(0), []
+        self.node.liveness.heartbeat = lambda link: beaten.append(link.path.current)
+        for initiator, address in ((False, HERE), (False, HERE), (True, THERE)):
+            self.time += 20.0
+            link.path.trial = None
+            self.node.runs.begin(link, self._session(self.time, self.time, initiator=initiator), address)
+        self.assertEqual(beaten, [HERE])
+
+    def test_answers_go_under_the_current_session(self) -> None:
+        link, sent = self._up(0), []
+        before = link.session
+        self.time += 20.0
+        self.node.runs.begin(link, self._session(self.time, self.time), None)
+        self.node.send = lambda link, message, address=None, session=None: sent.append(session or link.session)
+        self._receive(link, PathChallenge(bytes(8)), session=before)
+        self._receive(link, Heartbeat(0, self.node.members.digest(), None), session=before)
+        self.assertEqual(sent, [link.session, before])
+
+    def test_the_last_heartbeat_held_back_is_acknowledged(self) -> None:
+        link, acknowledged = self._up(0), []
+        self.node.liveness.acknowledge = lambda link, session, counter, address: acknowledged.append((counter, address))
+        for counter in (5, 6):
+            self.time += 0.1  # so that a challenge is due, which takes what the address may be sent
+            received = Received(Heartbeat(0, self.node.members.digest(), None), counter, True)
+            self.node._receive_message(link, link.session, received, HERE, 66)
+        self.assertEqual(acknowledged, [])
+        self.node.apply(link, link.path.response(link.path.trial.to_new, self.time))
+        self.assertEqual(acknowledged, [(6, HERE)])
+
+    def test_who_said_leave_is_not_up_again_at_once(self) -> None:
+        link = self._up(0)
+        ack = HeartbeatAck(1, self.node.members.digest(), HERE)
+        for step, message, newest, state in (
+            (1.0, Leave(), True, LEFT),
+            (0.9, ack, True, LEFT),
+            (0.2, ack, False, LEFT),
+            (0.0, ack, True, UP),
+            (0.1, Leave(), True, LEFT),
+        ):
+            self.time += step
+            self._receive(link, message, newest)
+            self.assertEqual(link.state, state)
+        self.time += 0.1
+        self.node.runs.begin(link, self._session(self.time, self.time), None)
+        self._receive(link, ack, False)
+        self.assertEqual(link.state, UP)
+
+    def test_one_introducer_takes_no_other_one_s_turn(self) -> None:
+        seeker, beaten = self._up(0), []
+        others = [self._up(i) for i in range(1, 19)]
+        self.node.liveness.heartbeat = beaten.append
+        for link in (others[0], others[0], *others):
+            self.node.finder.on_rendezvous(link, Rendezvous(seeker.id, (THERE,)))
+        self.assertEqual(beaten, [seeker] * 16)
+        self.time += 0.6
+        self.node.finder.on_rendezvous(others[0], Rendezvous(seeker.id, (THERE,)))
+        self.assertEqual((len(beaten), list(seeker.introduced)), (17, [others[0].id]))
+        self.time += 0.6
+        seeker.outstanding = [None]
+        self.node.finder.on_rendezvous(others[0], Rendezvous(seeker.id, (THERE,)))
+        self.assertEqual(len(beaten), 17)
+
+    def test_what_others_told_makes_room_for_what_the_node_knows(self) -> None:
+        link, teller = self.node.make_link(self.ids[0], KEPT), self._up(1)
+        places = [Address("192.0.2.1", port) for port in range(1, 11)]
+        for place, probes in zip(places[:8], (2, 1, 3, 0, 1, 2, 0, 3)):
+            by = teller.id if place in places[:2] else None
+            link.candidates[place] = Candidate(self.time + 1.0, bytes(8), by, probes)
+        gone = [places[0], places[1], places[2]]
+        for place, told_by in ((places[8], None), (places[9], None), (THERE, teller)):
+            self.node.finder.consider(link, [place], told_by)
+            link.candidates[place].probes = 0
+            self.assertNotIn(gone.pop(0), link.candidates)
+            self.assertEqual(len(link.candidates), 8)
+
+    def test_one_teller_spends_its_share_and_no_more(self) -> None:
+        tellers = [self._up(i) for i in range(2)]
+        news = [replace(self.node.members[member], revision=2) for member in self.ids]
+
+        def taken(teller: Link, records: list[Record]) -> int:
+            return [self.node.lists._take(teller, record) for record in records].count(Merged.NEWS)
+
+        self.assertEqual([taken(tellers[0], news), taken(tellers[0], news), taken(tellers[1], news)], [256, 0, 44])
+        news = [replace(record, revision=3) for record in news]
+        self.time += 60.0
+        self.node.budgets.news = Budget(0, 1e9, self.time)
+        self.assertEqual(taken(tellers[0], news), 0)
+        self.node.budgets.news = Budget(1024, 10.0, self.time)
+        self.assertEqual(taken(tellers[0], news), 1)
+
+    def test_pages_go_where_they_were_asked_for_by_the_current_path(self) -> None:
+        link, other = self._up(0), self._up(1)
+
+        def pages(link: Link, requests: int, source: Address | None = None) -> int:
+            self.node.transmitted.clear()
+            for _ in range(requests):
+                self.node.lists.on_request(link, MembersRequest(bytes(16)), source or link.path.current)
+            return len(self.node.transmitted)
+
+        self.assertEqual([pages(link, 5, HERE), pages(link, 300), pages(other, 3)], [0, 256, 3])
+        self.time += 0.6
+        self.assertEqual(pages(link, 5), 2)
+
+    def test_only_a_handshake_that_waits_gets_the_same_response_again(self) -> None:
+        node, other = self.node, self.others[0]
+        secrets = Secrets(0, bytes(8), member_prologue(bytes(16)), bytes(32))
+        payload = InitiationPayload(b"run-one-", "")
+        attempt = Attempt(other, node.identity.public_key, secrets, payload, 7, os.urandom(32), self.time)
+        initiation = attempt.datagram(HERE, self.time)
+
+        def answer(data: bytes, source: Address = HERE) -> bytes:
+            node.transmitted.clear()
+            node.receive(data, source)
+            return node.transmitted[0]
+
+        first = answer(initiation)
+        self.assertEqual(first, answer(initiation[:200] + b"another cookie.."))
+        self.assertNotEqual(first, answer(initiation, THERE))
+        session = attempt.read_response(decode(first), self.time)[1]
+        node.receive(session.make(Heartbeat(0, bytes(8), HERE), self.time)[0], HERE)
+        self.assertTrue(node.links[other.id].is_up)
+        self.assertNotEqual(first, answer(initiation))
+
+    def test_a_refusal_is_made_anew(self) -> None:
+        node = self.node
+        token = Token.decode(node.responder.make_invite((HERE,)))
+        node.responder.invites[token.invite].used_by = self.ids[0]
+        secrets = Secrets(1, token.invite, join_prologue(token.invite), invite_psk(token.secret))
+        payload = InitiationPayload(bytes(8), "y")
+        attempt = Attempt(Identity(), node.identity.public_key, secrets, payload, 7, os.urandom(32), self.time)
+        for _ in range(2):
+            node.receive(attempt.datagram(HERE, self.time), HERE)
+        self.assertEqual(len(set(node.transmitted)), 2)
+        self.assertEqual(attempt.read_response(decode(node.transmitted[1]), self.time)[0].verdict, 2)
 
     def test_orphan(self) -> None:
         self.node.links.clear()

@@ -30,6 +30,8 @@ PROBE_INTERVAL = 0.5
 PROBE_STAGGER = 0.05
 SUBSCRIPTION = 60.0
 RENDEZVOUS_MIN = 0.5
+LEFT_PAUSE = 1.0
+SOLE_PAUSE = 1.0
 BURST_MIN = 1.0
 BURST_MAX = 60.0
 MOVED = 5.0
@@ -66,6 +68,7 @@ HELPERS_MAX = 4
 NEIGHBOURS_CALLED = 2
 CONSULTED_MAX = 4
 NEWS_PEERS = 12
+INTRODUCERS_MAX = 16
 LOCATE_PEERS = 3
 LOCATE_ALL = 8
 PEERS_MIN = 3
@@ -120,12 +123,30 @@ class Budget:
         return True
 
 
+class Shares:
+    """A budget for each peer, so that none spends what all others have."""
+
+    def __init__(self, burst: int, gain: float) -> None:
+        self._burst, self._gain = burst, gain
+        self._shares: dict[bytes, Budget] = {}
+
+    def of(self, peer: bytes, now: float) -> Budget:
+        """A peer's own. One that is whole again is as good as a new one, and forgotten."""
+        if peer not in self._shares:
+            self._shares = {i: share for i, share in self._shares.items() if share.left(now) < share.burst}
+            self._shares[peer] = Budget(self._burst, self._gain, now)
+        return self._shares[peer]
+
+
 class Budgets:
-    """Those of a whole node."""
+    """Those of a whole node, and the shares of its peers."""
 
     def __init__(self, now: float) -> None:
         self.probes = Budget(100, 0.02, now)
+        self.probe_shares = Shares(16, 0.1)
         self.meetings = Budget(256, 0.1, now)
         self.news = Budget(1024, 10.0, now)
+        self.news_shares = Shares(256, 60.0)
+        self.pages = Shares(256, 0.25)
         self.handshakes_open = Budget(32, 0.1, now)
         self.handshakes_proven = Budget(64, 0.02, now)
