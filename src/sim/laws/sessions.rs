@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::sim::laws::{Arrival, Sent, Verdict, hold};
 use crate::sim::world::HostId;
+use crate::wire::address::Address;
 use crate::wire::datagram::Datagram;
 use crate::wire::id::Index;
 
@@ -16,8 +17,8 @@ const LAST: u8 = (u64::MAX / 30_000).to_le_bytes()[0];
 /// What hosts have sent and accepted under their sessions.
 #[derive(Debug, Default)]
 pub(crate) struct Sessions {
-    /// By sender and the index that it addresses.
-    sending: BTreeMap<(HostId, Index), Sending>,
+    /// By sender and the index that it addresses; several where its peers happened to choose the same one.
+    sending: BTreeMap<(HostId, Index), Vec<Sending>>,
     /// The counters accepted, by receiver and its own index: ranges without gaps, in order.
     accepted: BTreeMap<(HostId, Index), Vec<(u64, u64)>>,
 }
@@ -27,6 +28,8 @@ struct Sending {
     /// When the first datagram was sent by the sender's clock, and its step.
     first: (Duration, u8),
     counter: u64,
+    /// Where the last one went.
+    to: Address,
 }
 
 impl Sessions {
@@ -40,11 +43,16 @@ impl Sessions {
     /// is set to. P10: it is followed by one step at most, whoever says what.
     pub(crate) fn sent(&mut self, sent: &Sent<'_>) -> Verdict {
         let Ok(Datagram::Tagged(header)) = Datagram::parse(sent.datagram) else { return Ok(()) };
-        let Some(known) = self.sending.get_mut(&(sent.origin.host, header.receiver)) else {
-            let fresh = Sending { first: (sent.local, header.step), counter: header.counter };
-            self.sending.insert((sent.origin.host, header.receiver), fresh);
+        let to = sent.origin.to;
+        let sessions = self.sending.entry((sent.origin.host, header.receiver)).or_default();
+        let there = sessions.iter().position(|known| known.to == to);
+        // A peer that has moved goes on counting; a first datagram to another address is for another peer.
+        let known = there.or_else(|| sessions.len().checked_sub(1).filter(|_| header.counter > 0));
+        let Some(known) = known.and_then(|at| sessions.get_mut(at)) else {
+            sessions.push(Sending { first: (sent.local, header.step), counter: header.counter, to });
             return Ok(());
         };
+        known.to = to;
         let before = std::mem::replace(&mut known.counter, header.counter);
         hold("AUTH-9", header.counter > before, || format!("counter {} after {before}", header.counter))?;
         let (began, step) = known.first;
@@ -81,28 +89,41 @@ impl Sessions {
 mod tests {
     use super::*;
     use crate::sim::laws::Origin;
-    use crate::wire::address::Address;
     use crate::wire::header::Header;
     use crate::wire::id::NodeId;
     use crate::wire::kind::Kind;
 
-    #[test]
-    fn a_step_that_does_not_go_with_the_monotonic_clock_breaks_the_law() {
+    /// What the law says of a host's datagrams, each given as: seconds, step, counter, last byte of the address.
+    fn sender() -> impl FnMut(u64, u8, u64, u8) -> Result<(), &'static str> {
         let mut sessions = Sessions::default();
-        let mut sends = |seconds, step, counter| {
+        move |seconds, step, counter, to| {
             let header = Header { kind: Kind::PATH_CHALLENGE, step, receiver: Index(1), counter };
             let datagram = [header.to_bytes().as_slice(), &[0; 24]].concat();
-            let to = Address::new([192, 0, 2, 1].into(), 7733).unwrap();
+            let to = Address::new([192, 0, 2, to].into(), 7733).unwrap();
             let origin = Origin { host: 0, run: 1, id: NodeId([1; 16]), to };
             let local = Duration::from_secs(seconds);
             let verdict = sessions.sent(&Sent { origin, datagram: &datagram, local, watched: false });
             verdict.map_err(|broken| broken.law)
-        };
-        assert_eq!(sends(0, 100, 0), Ok(()));
-        assert_eq!(sends(60, 102, 1), Ok(()));
-        assert_eq!(sends(60, 104, 2), Ok(()), "it followed, and began late in its step");
-        assert_eq!(sends(60, 105, 3), Err("P10"), "as after a clock was set forward");
-        assert_eq!(sends(90, 102, 4), Err("P8"), "as after a clock was set back");
-        assert_eq!(sends(90, 103, 4), Err("AUTH-9"));
+        }
+    }
+
+    #[test]
+    fn a_step_that_does_not_go_with_the_monotonic_clock_breaks_the_law() {
+        let mut sends = sender();
+        assert_eq!(sends(0, 100, 0, 1), Ok(()));
+        assert_eq!(sends(60, 102, 1, 1), Ok(()));
+        assert_eq!(sends(60, 104, 2, 1), Ok(()), "it followed, and began late in its step");
+        assert_eq!(sends(60, 105, 3, 1), Err("P10"), "as after a clock was set forward");
+        assert_eq!(sends(90, 102, 4, 1), Err("P8"), "as after a clock was set back");
+        assert_eq!(sends(90, 103, 4, 1), Err("AUTH-9"));
+    }
+
+    #[test]
+    fn two_peers_with_one_index_are_counted_apart_and_one_that_moves_is_not() {
+        let mut sends = sender();
+        assert_eq!([sends(0, 100, 0, 1), sends(0, 100, 1, 1)], [Ok(()); 2]);
+        assert_eq!([sends(0, 100, 0, 2), sends(0, 100, 2, 1), sends(0, 100, 1, 2)], [Ok(()); 3]);
+        assert_eq!([sends(0, 100, 2, 3), sends(0, 100, 2, 3)], [Ok(()), Err("AUTH-9")]);
+        assert_eq!(sends(0, 100, 1, 1), Err("AUTH-9"));
     }
 }

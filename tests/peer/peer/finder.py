@@ -128,14 +128,14 @@ class Finder:
 
     @staticmethod
     def _make_room(link: Link) -> None:
-        """CANDIDATES_MAX: what others told gives way before what the node knows by itself, the most probed first."""
+        """CANDIDATES_MAX: what others told, else what the node knows itself; the most probed, of equals the last."""
 
         def worth_least(address: Address) -> tuple[bool, int]:
             candidate = link.candidates[address]
             return candidate.told_by is not None, candidate.probes
 
         if len(link.candidates) >= CANDIDATES_MAX:
-            del link.candidates[max(link.candidates, key=worth_least)]
+            del link.candidates[max(reversed(link.candidates), key=worth_least)]
 
     def proves_candidate(self, link: Link, data: bytes) -> Address | None:
         """Which candidate a PathResponse proves."""

@@ -114,11 +114,9 @@ class Link:
         """When its last reflection came; never, if none has come since it was last up."""
         return self.reflected[1] if self.reflected else float("-inf")
 
-    def may_come_up(self, session: Session, newest: bool, now: float) -> bool:
-        """Whether a datagram shows that the peer is there: what comes soon after a Leave may be older than it."""
-        if self.state != LEFT or session.established > self.left_at:
-            return True
-        return newest and now - self.left_at >= LEFT_PAUSE
+    def comes_back(self, session: Session, newest: bool, now: float) -> bool:
+        """Whether a datagram brings back the peer that left: what comes soon after a Leave may be older than it."""
+        return session.established > self.left_at or newest and now - self.left_at >= LEFT_PAUSE
 
     def in_conflict(self, now: float) -> bool:
         return now < self.conflict_until

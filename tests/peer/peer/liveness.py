@@ -138,8 +138,7 @@ class Liveness:
     def left(self, link: Link) -> None:
         """The peer said Leave."""
         link.left_at = self._node.now()
-        if link.state != states.LEFT:
-            self._change(link, states.LEFT)
+        self._change(link, states.LEFT)
         if link.contest is not None:
             self._node.runs.present_left(link)
             return

@@ -16,7 +16,7 @@ from .gossip import Gossip
 from .handshake import Attempt, Identity, Secrets, member_prologue
 from .invites import Token
 from .join import Joiner
-from .link import GUEST, KEPT, SPARE, WANTED, Link
+from .link import GUEST, KEPT, LEFT, SPARE, WANTED, Link
 from .lists import Lists
 from .liveness import Liveness
 from .members import MemberList, placeholder
@@ -289,26 +289,25 @@ class Node:
     def _receive_message(self, link: Link, session: Session, received: Received, source: Address, size: int) -> None:
         """STATE-1: only now anything changes."""
         message, newest = received.message, received.newest
-        if isinstance(message, Leave) and not isinstance(message, Conflict):
-            if not link.is_up or newest and session is link.session:
-                self.liveness.left(link)
-            return
         if isinstance(message, Conflict):
             if session is link.session:
                 self.liveness.turned_away(link)
             return
-        if isinstance(message, Members) and message.removes(self.identity.id):
-            if self.joiner is not None:
-                self.joiner.begin_again()  # membership.md section 3, step 7: news of an earlier membership
-                return
-            if not self._was_let_in() and session is not link.session:
-                return  # section 5: it may have been held back since then
+        if link.state == LEFT and (isinstance(message, Leave) or not link.comes_back(session, newest, self.now())):
+            return  # sent before the goodbye that overtook it, or by somebody who cannot decide
+        if isinstance(message, Leave):
+            if not link.is_up or newest and session is link.session:
+                self.liveness.left(link)
+            return
+        if self.joiner is not None and isinstance(message, Members) and message.removes(self.identity.id):
+            self.joiner.begin_again()  # membership.md section 3, step 7: news of an earlier membership
+            return
         link.heard = self.now()
         if newest and session is link.session:
             self.apply(link, link.path.datagram(source, size, link.rtt, self.now()))
         if isinstance(message, PathResponse):
             self._receive_path_response(link, message)
-        if not link.is_up and link.may_come_up(session, newest, self.now()):
+        if not link.is_up:
             self.liveness.came_up(link)
         if self.joiner is not None and self.cluster is not None and self.joiner.heard():
             self._joined(link, self.cluster)
@@ -465,11 +464,6 @@ class Node:
         """The end of joining."""
         self.joiner = None
         self.save()
-
-    def _was_let_in(self) -> bool:
-        """Whether the record that another member made of this node has come."""
-        mine = self.members.get(self.identity.id)
-        return mine is not None and mine.admitted_by != self.identity.id
 
     def refused(self, why: str) -> None:
         """An invite came to nothing; a membership that was not confirmed ends with it (step 7)."""

@@ -523,8 +523,12 @@ class Rules(unittest.TestCase):
         self._reflect(link, first, True)
         self.assertEqual(link.reflected[0], first)
         self.node.liveness._change(other, LOST)
+        self.node.liveness.came_up(other)
         self._reflect(link, second, True)
         self.assertEqual(link.reflected[0], first)
+        self._reflect(other, third, True)
+        self._reflect(link, second, True)
+        self.assertEqual(link.reflected[0], second)
 
     def test_a_run_whose_handshake_was_held_back_is_forgotten(self) -> None:
         link = self._up(0, b"run-two-")
@@ -627,6 +631,9 @@ class Rules(unittest.TestCase):
         self.time += 1.5
         self.assertEqual(self._called(), ["Initiation"])  # nobody but the inviter can say that it is in
         self._accept()
+        self._receive(link, told, session=self._session(99.0, 99.0))
+        self.assertEqual(self._called(), ["Initiation"])  # each time
+        self._accept()
         self.time += 9.9
         self.assertEqual(self._called(), [])
         self._receive(link, Heartbeat(0, bytes(8), HERE))
@@ -654,26 +661,12 @@ class Rules(unittest.TestCase):
 
     def test_a_removed_node_calls_nobody_after_a_restart(self) -> None:
         link, node = self._up(0), self.node
-        self._receive(link, Members(False, (node.members.removal(node.identity.id, link.id),)))
+        removal = Members(False, (node.members.removal(node.identity.id, link.id),))
+        self._receive(link, removal, session=self._session(99.0, 99.0))
         again = Deaf(node.state())
         for self.time in (101.0, 110.0, 200.0):
             again.tick()
         self.assertEqual((again.removed_by is None, again.links, again.transmitted), (False, {}, []))
-
-    def test_its_removal_under_another_session_is_discarded_until_its_own_record_has_come(self) -> None:
-        link, node = self._up(0), self.node
-        mine, link.state = node.members[node.identity.id], LOST
-        theirs = replace(mine, admitted_by=link.id)
-        told = Members(False, (Record(node.identity.public_key, link.id, 1, REMOVED, 0, "x"),))
-        present, other = link.session, self._session(99.0, 99.0)
-        cases = ((other, [], False), (present, [], True), (other, [mine], False), (other, [theirs], True))
-        for session, records, removed in cases:
-            node.cluster, node.links, link.heard = Cluster(bytes(16), bytes(32)), {link.id: link}, None
-            node.members = MemberList(node.identity.id)
-            for record in (first_record(link.public_key, "x"), *records):
-                node.members.put(record)
-            node._receive_message(link, session, Received(told, 1, True), HERE, 200)
-            self.assertEqual((node.cluster is None, link.heard is not None), (removed, removed))
 
     def test_who_leaves_tells_those_up_and_suspect(self) -> None:
         self.node.links.clear()
@@ -782,6 +775,26 @@ class Rules(unittest.TestCase):
         self._receive(link, ack, False)
         self.assertEqual(link.state, UP)
 
+    def test_what_does_not_bring_a_peer_back_has_no_effect(self) -> None:
+        link, mine, other = self._up(0), Address("5.5.5.5", 5), Address("6.6.6.6", 6)
+        self._reflect(link, mine, True)
+        self._receive(link, Leave())
+        before = replace(link, candidates=dict(link.candidates), history=list(link.history), outstanding=[])
+        self.node.transmitted.clear()
+        self.time += 0.5
+        messages = (Leave(), Heartbeat(0, bytes(8), other), PathChallenge(bytes(8)), MembersRequest(bytes(16)))
+        for message in messages:
+            received = Received(message, 9, True)
+            self.node._receive_message(link, link.session, received, THERE, 66)
+            self.assertEqual((link, link.path.trial, self.node.transmitted), (before, None, []))
+        self.time += 0.5
+        self._receive(link, Leave())
+        self._receive(link, Heartbeat(0, bytes(8), other), False)
+        self.assertEqual((link, self.node.transmitted), (before, []))
+        self._receive(link, Heartbeat(0, bytes(8), other))
+        self.assertEqual((link.state, link.reflected[0]), (UP, other))
+        self.assertIn("HeartbeatAck", [verdict(data) for data in self.node.transmitted])
+
     def test_one_introducer_takes_no_other_one_s_turn(self) -> None:
         seeker, beaten = self._up(0), []
         others = [self._up(i) for i in range(1, 19)]
@@ -789,8 +802,9 @@ class Rules(unittest.TestCase):
         for link in (others[0], others[0], *others):
             self.node.finder.on_rendezvous(link, Rendezvous(seeker.id, (THERE,)))
         self.assertEqual(beaten, [seeker] * 16)
-        self.time += 0.6
-        self.node.finder.on_rendezvous(others[0], Rendezvous(seeker.id, (THERE,)))
+        for _ in range(2):  # what was not acted upon takes no turn
+            self.time += 0.3
+            self.node.finder.on_rendezvous(others[0], Rendezvous(seeker.id, (THERE,)))
         self.assertEqual((len(beaten), list(seeker.introduced)), (17, [others[0].id]))
         self.time += 0.6
         seeker.outstanding = [None]
@@ -803,7 +817,7 @@ class Rules(unittest.TestCase):
         for place, probes in zip(places[:8], (2, 1, 3, 0, 1, 2, 0, 3)):
             by = teller.id if place in places[:2] else None
             link.candidates[place] = Candidate(self.time + 1.0, bytes(8), by, probes)
-        gone = [places[0], places[1], places[2]]
+        gone = [places[0], places[1], places[7]]
         for place, told_by in ((places[8], None), (places[9], None), (THERE, teller)):
             self.node.finder.consider(link, [place], told_by)
             link.candidates[place].probes = 0
