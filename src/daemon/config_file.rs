@@ -321,6 +321,8 @@ mod tests {
         insta::assert_snapshot!(mistake("max_members = 1"), @"1:15: max_members must be from 2 to 1024");
         insta::assert_snapshot!(mistake("send_buffer = -1"), @"1:15: a buffer must be from 2048 to 1073741824 bytes");
         insta::assert_snapshot!(mistake("name = \"a\"\nname = \"b\""), @"2:1: duplicate key");
+        let nested = format!("name = \"a\"\n{}b = 1\nheartbeat = \"9s\"", "a.".repeat(100));
+        insta::assert_snapshot!(mistake(&nested), @"2:1: keys or values are nested too deep here");
         insta::assert_snapshot!(mistake("[[hook]]\nrun = []"), @"1:3: unknown key `hook`: known here are name, listen, heartbeat, max_members, receive_buffer, send_buffer, peer");
     }
 

@@ -23,10 +23,19 @@ impl Mistake {
 
 /// The mistake that the TOML reader found.
 pub(crate) fn from_toml(text: &str, error: &toml::de::Error) -> Mistake {
-    let byte = error.span().map_or(0, |span| span.start);
+    let byte = error.span().map_or_else(|| line_of_unplaced(text), |span| span.start);
     let message = error.message().replace('\n', ", ");
-    let better = suggest(&message).or_else(|| in_brackets(&message));
+    let better = suggest(&message).or_else(|| in_brackets(&message)).or_else(|| too_deep(&message));
     Mistake::at(text, byte, better.unwrap_or(message))
+}
+
+/// Where the line begins that holds a mistake of which the TOML reader tells no place, such as a key with too many dots: the
+/// first one up to which the text has such a mistake.
+fn line_of_unplaced(text: &str) -> usize {
+    let ends: Vec<usize> = text.match_indices('\n').map(|(at, _)| at + 1).chain([text.len()]).collect();
+    let unplaced = |text: &str| text.parse::<toml::Table>().is_err_and(|error| error.span().is_none());
+    let line = ends.partition_point(|&end| text.get(..end).is_some_and(|text| !unplaced(text)));
+    line.checked_sub(1).and_then(|before| ends.get(before)).copied().unwrap_or(0)
 }
 
 /// A better message for an unknown key: serde's names the key and all known ones, in backquotes.
@@ -53,6 +62,10 @@ fn in_brackets(message: &str) -> Option<String> {
         ("map", None) => "a list of tables belongs here: write its name in two brackets, as in [[peer]]".to_owned(),
         (other, None) => format!("a list belongs here, in brackets, not {other}"),
     })
+}
+
+fn too_deep(message: &str) -> Option<String> {
+    (message == "recursion limit").then(|| "keys or values are nested too deep here".to_owned())
 }
 
 /// How many letters must be inserted, removed, replaced or swapped with their neighbour to make one word the other.
