@@ -94,8 +94,6 @@ pub(crate) struct Rare {
     pub(crate) silent_since: Option<Instant>,
     /// Members that the peer may still be brought together with.
     pub(crate) meetings: Option<Budget>,
-    /// Pages of the member list that the peer may still get.
-    pub(crate) pages: Option<Budget>,
     /// Probes that may still be made because of what the peer tells.
     pub(crate) told: Option<Budget>,
     /// Another run of the peer, while it is being found out whether the present one still answers.
@@ -197,7 +195,6 @@ impl Link {
                 && rare.conflict.is_none_or(over)
                 && rare.deposed.is_none_or(|(_, until)| over(until))
                 && full(&mut rare.meetings)
-                && full(&mut rare.pages)
                 && full(&mut rare.told)
         };
         if self.rare.as_deref_mut().is_some_and(idle) {

@@ -1,8 +1,8 @@
 //! The member list as it changes: what is new is taken, sent on, and followed by what it means for the links.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use crate::node::budget::Budget;
+use crate::node::Node;
 use crate::node::event::{Event, Who};
 use crate::node::history::History;
 use crate::node::links::Slot;
@@ -11,27 +11,17 @@ use crate::node::receive::Arrival;
 use crate::node::subscriptions::Subscriptions;
 use crate::node::sync::Sync;
 use crate::node::timer::NodeTimer;
-use crate::node::{NEWS_SHARE_BURST, NEWS_SHARE_PERIOD, Node};
 use crate::wire::id::NodeId;
 use crate::wire::list::List;
 use crate::wire::members::Members as Page;
 use crate::wire::members_request::MembersRequest;
 use crate::wire::record::{MemberRecord, MemberState};
 
-/// How many pages of the member list a peer gets in a burst, a whole list at least, and the time in which it gains another.
-/// Spec: `PAGES_BUDGET`.
-const PAGES_BURST: u32 = 256;
-const PAGES_PERIOD: Duration = Duration::from_millis(250);
-
 impl Node {
     pub(super) fn receive_members_request(&mut self, now: Instant, arrival: &Arrival, request: &MembersRequest) {
         // A page is much longer than its request: it goes only to where the peer is proved to be, and asks from.
-        let Some(link) = self.links.get_mut(arrival.slot) else { return };
-        if link.path.current() != Some(arrival.from) {
-            return;
-        }
-        let full = || Budget::new(PAGES_BURST, PAGES_PERIOD, now);
-        if link.rare_mut().pages.get_or_insert_with(full).take(now) {
+        let Some(link) = self.links.get(arrival.slot) else { return };
+        if link.path.current() == Some(arrival.from) && self.pages.take(link.id, now) {
             let page = self.members.page(request.after);
             self.send(now, arrival.slot, &page);
         }
@@ -76,10 +66,7 @@ impl Node {
 
     /// Whether another change of a known record is taken from this member. None can spend what all others have together.
     fn may_change(&mut self, now: Instant, teller: NodeId) -> bool {
-        let full = || Budget::new(NEWS_SHARE_BURST, NEWS_SHARE_PERIOD, now);
-        self.news_shares.retain(|id, share| *id == teller || !share.is_full(now));
-        let share = self.news_shares.entry(teller).or_insert_with(full);
-        share.left(now) > 0 && self.news.take(now) && share.take(now)
+        self.news_shares.has(teller, now) && self.news.take(now) && self.news_shares.take(teller, now)
     }
 
     /// Whether a record is believed from this sender: nobody admits itself again. A removed node could otherwise undo
@@ -142,7 +129,6 @@ impl Node {
         self.temporary.remove(peer.id);
         self.gossip.forget(peer.id);
         self.forget_list_of(peer.id);
-        self.news_shares.remove(&peer.id);
     }
 
     /// Whether this node was removed from its cluster, by another member or by its own wish.

@@ -40,6 +40,7 @@ mod receive;
 mod report;
 mod schedule;
 mod searching;
+mod shares;
 mod spreading;
 mod subscriptions;
 mod sync;
@@ -73,6 +74,7 @@ use crate::node::reflection::OwnAddresses;
 use crate::node::saved::{Revision, Saved};
 use crate::node::schedule::Schedule;
 use crate::node::searching::Search;
+use crate::node::shares::Shares;
 use crate::node::spreading::News;
 use crate::node::subscriptions::Subscriptions;
 use crate::node::sync::Sync;
@@ -91,6 +93,10 @@ const NEWS_PERIOD: Duration = Duration::from_secs(10);
 /// Of these, those that one peer tells. Spec: `NEWS_SHARE`.
 const NEWS_SHARE_BURST: u32 = 256;
 const NEWS_SHARE_PERIOD: Duration = Duration::from_secs(60);
+/// How many pages of the member list a peer gets in a burst, a whole list at least, and the time in which it gains another.
+/// Spec: `PAGES_BUDGET`.
+const PAGES_BURST: u32 = 256;
+const PAGES_PERIOD: Duration = Duration::from_millis(250);
 
 /// One node of a cluster, without sockets, clock or entropy of its own.
 ///
@@ -142,8 +148,10 @@ pub struct Node {
     probes: Budget,
     /// Changes of known records that others may still cause.
     news: Budget,
-    /// The share of each member that has spent of its own.
-    news_shares: BTreeMap<NodeId, Budget>,
+    /// Of these, those that each member may cause.
+    news_shares: Shares,
+    /// Pages of the member list that each member may still get.
+    pages: Shares,
     outbox: Outbox,
     timers: NodeTimers,
     schedule: Schedule,
@@ -204,7 +212,8 @@ impl Node {
             sync: Sync::default(),
             probes: Budget::new(PROBE_BURST, PROBE_PERIOD, now),
             news: Budget::new(NEWS_BURST, NEWS_PERIOD, now),
-            news_shares: BTreeMap::new(),
+            news_shares: Shares::new(NEWS_SHARE_BURST, NEWS_SHARE_PERIOD),
+            pages: Shares::new(PAGES_BURST, PAGES_PERIOD),
             outbox: Outbox::default(),
             timers: NodeTimers::new(now),
             schedule: Schedule::default(),
