@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use crate::auth::session::Session;
 use crate::node::Node;
 use crate::node::links::Owner;
 use crate::node::saved::Revision;
@@ -93,6 +94,12 @@ impl Node {
             Owner::Pending => Some((self.responder.peer_of(index)?, true)),
             Owner::Joining => Some((self.joining.as_ref()?.inviter(), false)),
         }
+    }
+
+    /// This node's own indices of the sessions with peers whose index is `remote`.
+    pub(crate) fn sessions_with(&self, remote: Index) -> Vec<Index> {
+        let sessions = self.links.iter().flat_map(|(_, link)| link.sessions());
+        sessions.filter(|session| session.remote_index() == remote).map(Session::local_index).collect()
     }
 
     /// The number of the admission by which a node is, or was until it was removed, a member.

@@ -234,6 +234,14 @@ impl Link {
         self.role.is_looked_for() && !self.is_up() && !begins
     }
 
+    /// All sessions with the peer: the one in use, the one before, and that of a newcomer.
+    #[cfg(feature = "sim")]
+    pub(crate) fn sessions(&self) -> impl Iterator<Item = &Session> {
+        let contest = self.rare().and_then(|rare| rare.contest.as_ref());
+        let newcomer = contest.map(|contest| &contest.newcomer.session);
+        [&self.session, &self.previous].into_iter().flatten().chain(newcomer).map(|session| &**session)
+    }
+
     /// The session with this index.
     pub(crate) fn session_mut(&mut self, index: Index) -> Option<&mut Session> {
         let contest = self.rare.as_mut().and_then(|rare| rare.contest.as_mut());

@@ -21,6 +21,7 @@ use crate::sim::network::Network;
 use crate::sim::places::{NatId, Places, Segment};
 use crate::sim::trace::{Happening, Trace};
 use crate::wire::address::Address;
+use crate::wire::datagram::Datagram;
 use crate::wire::kind::Kind;
 
 /// More steps without time going on than any honest node causes: somebody loops.
@@ -313,7 +314,12 @@ impl World {
         let origin = Origin { host, run: machine.run, id: machine.id, to };
         let kind = Kind(datagram.get(1).copied().unwrap_or_default());
         self.trace.note(self.now, host, Happening::Sent { to, kind, bytes: datagram.len() });
-        let verdict = self.laws.sent(self.now, &Sent { origin, datagram: &datagram, local, watched });
+        let sessions = match (&machine.node, Datagram::parse(&datagram)) {
+            (Some(node), Ok(Datagram::Tagged(header))) => node.sessions_with(header.receiver),
+            _ => Vec::new(),
+        };
+        let sent = Sent { origin, datagram: &datagram, sessions: &sessions, local, watched };
+        let verdict = self.laws.sent(self.now, &sent);
         let to = machine.truth(to);
         let from = machine.addresses.iter().copied().find(|own| own.ip().is_ipv4() == to.ip().is_ipv4());
         machine.traffic.datagrams_out += u64::from(from.is_some());

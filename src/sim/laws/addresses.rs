@@ -204,7 +204,7 @@ mod tests {
         let mut datagram = vec![0; bytes.max(2)];
         datagram[1] = kind.0;
         let origin = Origin { host: 0, run: 1, id: NodeId([1; 16]), to: at([192, 0, 2, 1]) };
-        let sent = Sent { origin, datagram: &datagram, local: Duration::ZERO, watched: false };
+        let sent = Sent { origin, datagram: &datagram, sessions: &[], local: Duration::ZERO, watched: false };
         addresses.sent(Duration::ZERO, &sent)
     }
 

@@ -69,6 +69,9 @@ pub(crate) struct Origin {
 pub(crate) struct Sent<'d> {
     pub(crate) origin: Origin,
     pub(crate) datagram: &'d [u8],
+    /// The sender's own indices of its sessions with the receiver index: one as a rule, several where peers drew the
+    /// same by chance, none once the session is gone.
+    pub(crate) sessions: &'d [Index],
     /// What the host's monotonic clock shows.
     pub(crate) local: Duration,
     /// Whether somebody sees it who may use it later.

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use crate::sim::laws::{Arrival, Sent, Verdict, hold};
 use crate::sim::world::HostId;
-use crate::wire::address::Address;
 use crate::wire::datagram::Datagram;
 use crate::wire::id::Index;
 
@@ -17,19 +16,19 @@ const LAST: u8 = (u64::MAX / 30_000).to_le_bytes()[0];
 /// What hosts have sent and accepted under their sessions.
 #[derive(Debug, Default)]
 pub(crate) struct Sessions {
-    /// By sender and the index that it addresses; several where its peers happened to choose the same one.
-    sending: BTreeMap<(HostId, Index), Vec<Sending>>,
+    /// By sender and the index that it addresses.
+    sending: BTreeMap<(HostId, Index), Sending>,
     /// The counters accepted, by receiver and its own index: ranges without gaps, in order.
     accepted: BTreeMap<(HostId, Index), Vec<(u64, u64)>>,
 }
 
 #[derive(Debug)]
 struct Sending {
+    /// The sender's own index of the session, once it is known.
+    own: Option<Index>,
     /// When the first datagram was sent by the sender's clock, and its step.
     first: (Duration, u8),
     counter: u64,
-    /// Where the last one went.
-    to: Address,
 }
 
 impl Sessions {
@@ -43,16 +42,18 @@ impl Sessions {
     /// is set to. P10: it is followed by one step at most, whoever says what.
     pub(crate) fn sent(&mut self, sent: &Sent<'_>) -> Verdict {
         let Ok(Datagram::Tagged(header)) = Datagram::parse(sent.datagram) else { return Ok(()) };
-        let to = sent.origin.to;
-        let sessions = self.sending.entry((sent.origin.host, header.receiver)).or_default();
-        let there = sessions.iter().position(|known| known.to == to);
-        // A peer that has moved goes on counting; a first datagram to another address is for another peer.
-        let known = there.or_else(|| sessions.len().checked_sub(1).filter(|_| header.counter > 0));
-        let Some(known) = known.and_then(|at| sessions.get_mut(at)) else {
-            sessions.push(Sending { first: (sent.local, header.step), counter: header.counter, to });
+        // Peers that drew the same index by chance cannot be told apart.
+        if sent.sessions.len() > 1 {
+            return Ok(());
+        }
+        let own = sent.sessions.first().copied();
+        let known = self.sending.get_mut(&(sent.origin.host, header.receiver));
+        let Some(known) = known.filter(|known| own.is_none() || known.own.is_none() || own == known.own) else {
+            let fresh = Sending { own, first: (sent.local, header.step), counter: header.counter };
+            self.sending.insert((sent.origin.host, header.receiver), fresh);
             return Ok(());
         };
-        known.to = to;
+        known.own = own.or(known.own);
         let before = std::mem::replace(&mut known.counter, header.counter);
         hold("AUTH-9", header.counter > before, || format!("counter {} after {before}", header.counter))?;
         let (began, step) = known.first;
@@ -89,41 +90,44 @@ impl Sessions {
 mod tests {
     use super::*;
     use crate::sim::laws::Origin;
+    use crate::wire::address::Address;
     use crate::wire::header::Header;
     use crate::wire::id::NodeId;
     use crate::wire::kind::Kind;
 
-    /// What the law says of a host's datagrams, each given as: seconds, step, counter, last byte of the address.
-    fn sender() -> impl FnMut(u64, u8, u64, u8) -> Result<(), &'static str> {
+    /// What the law says of a host's datagrams, each given as: own indices of its sessions, seconds, step, counter.
+    fn sender() -> impl FnMut(&[Index], u64, u8, u64) -> Result<(), &'static str> {
         let mut sessions = Sessions::default();
-        move |seconds, step, counter, to| {
+        move |own, seconds, step, counter| {
             let header = Header { kind: Kind::PATH_CHALLENGE, step, receiver: Index(1), counter };
             let datagram = [header.to_bytes().as_slice(), &[0; 24]].concat();
-            let to = Address::new([192, 0, 2, to].into(), 7733).unwrap();
+            let to = Address::new([192, 0, 2, 1].into(), 7733).unwrap();
             let origin = Origin { host: 0, run: 1, id: NodeId([1; 16]), to };
             let local = Duration::from_secs(seconds);
-            let verdict = sessions.sent(&Sent { origin, datagram: &datagram, local, watched: false });
+            let verdict = sessions.sent(&Sent { origin, datagram: &datagram, sessions: own, local, watched: false });
             verdict.map_err(|broken| broken.law)
         }
     }
 
     #[test]
     fn a_step_that_does_not_go_with_the_monotonic_clock_breaks_the_law() {
-        let mut sends = sender();
-        assert_eq!(sends(0, 100, 0, 1), Ok(()));
-        assert_eq!(sends(60, 102, 1, 1), Ok(()));
-        assert_eq!(sends(60, 104, 2, 1), Ok(()), "it followed, and began late in its step");
-        assert_eq!(sends(60, 105, 3, 1), Err("P10"), "as after a clock was set forward");
-        assert_eq!(sends(90, 102, 4, 1), Err("P8"), "as after a clock was set back");
-        assert_eq!(sends(90, 103, 4, 1), Err("AUTH-9"));
+        let mut sender = sender();
+        let mut sends = |seconds, step, counter| sender(&[Index(7)], seconds, step, counter);
+        assert_eq!(sends(0, 100, 0), Ok(()));
+        assert_eq!(sends(60, 102, 1), Ok(()));
+        assert_eq!(sends(60, 104, 2), Ok(()), "it followed, and began late in its step");
+        assert_eq!(sends(60, 105, 3), Err("P10"), "as after a clock was set forward");
+        assert_eq!(sends(90, 102, 4), Err("P8"), "as after a clock was set back");
+        assert_eq!(sends(90, 103, 4), Err("AUTH-9"));
     }
 
     #[test]
-    fn two_peers_with_one_index_are_counted_apart_and_one_that_moves_is_not() {
+    fn peers_with_one_index_have_counters_of_their_own() {
         let mut sends = sender();
-        assert_eq!([sends(0, 100, 0, 1), sends(0, 100, 1, 1)], [Ok(()); 2]);
-        assert_eq!([sends(0, 100, 0, 2), sends(0, 100, 2, 1), sends(0, 100, 1, 2)], [Ok(()); 3]);
-        assert_eq!([sends(0, 100, 2, 3), sends(0, 100, 2, 3)], [Ok(()), Err("AUTH-9")]);
-        assert_eq!(sends(0, 100, 1, 1), Err("AUTH-9"));
+        assert_eq!([sends(&[Index(7)], 0, 100, 0), sends(&[Index(7)], 0, 100, 1)], [Ok(()); 2]);
+        assert_eq!(sends(&[Index(7), Index(8)], 0, 100, 0), Ok(()), "one of two");
+        assert_eq!(sends(&[Index(7)], 0, 100, 1), Err("AUTH-9"));
+        assert_eq!(sends(&[], 0, 100, 0), Err("AUTH-9"), "as with the last datagram of a session");
+        assert_eq!([sends(&[Index(8)], 0, 100, 0), sends(&[Index(8)], 0, 100, 0)], [Ok(()), Err("AUTH-9")]);
     }
 }
