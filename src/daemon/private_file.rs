@@ -115,6 +115,7 @@ pub(crate) enum ReadError {
     #[error("{} is longer than 16 MiB, so it is no file of dddns: move it away", path.display())]
     TooLong { path: PathBuf },
     /// Other users may read or write it.
+    #[cfg(unix)]
     #[error("{} is open to other users (mode {mode:04o}): run  chmod 600 {}", path.display(), path.display())]
     Open { path: PathBuf, mode: u32 },
 }

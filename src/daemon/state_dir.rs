@@ -117,6 +117,7 @@ pub(crate) enum StateDirError {
     #[error("cannot make the state directory {}: {source}: give another with --state-dir", path.display())]
     Create { path: PathBuf, source: io::Error },
     /// Other users may write into it.
+    #[cfg(unix)]
     #[error(
         "other users may write into the state directory {} (mode {mode:04o}), so it is no place for keys: run  chmod 700 {}",
         path.display(),

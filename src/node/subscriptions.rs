@@ -68,7 +68,7 @@ mod tests {
 
     fn id(n: usize) -> NodeId {
         let mut bytes = [1; 16];
-        bytes[8..].copy_from_slice(&n.to_be_bytes());
+        bytes[8..].copy_from_slice(&(n as u64).to_be_bytes());
         NodeId(bytes)
     }
 

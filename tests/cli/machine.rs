@@ -148,9 +148,14 @@ pub(crate) struct Running<'m> {
 impl Running<'_> {
     /// Ends the node as systemd does; how it ended.
     #[cfg(unix)]
-    pub(crate) fn terminate(mut self) -> i32 {
+    pub(crate) fn terminate(self) -> i32 {
         let pid = self.child.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        self.ended()
+    }
+
+    /// Waits until the node ends; with which code.
+    pub(crate) fn ended(mut self) -> i32 {
         let deadline = clock::now() + PATIENCE;
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
@@ -161,13 +166,8 @@ impl Running<'_> {
         }
     }
 
-    /// Waits until the node ends by itself; with which code.
-    pub(crate) fn ended(mut self) -> i32 {
-        wait_for("the node to end", || self.child.try_wait().unwrap().is_some());
-        self.child.wait().unwrap().code().unwrap_or(-1)
-    }
-
     /// Ends the node without a chance to say or store anything.
+    #[cfg(unix)]
     pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();

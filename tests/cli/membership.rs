@@ -1,9 +1,5 @@
 //! Out of the cluster: `forget`, `leave`, and what is left of a node afterwards.
 
-#![cfg(unix)]
-
-use std::os::unix::fs::PermissionsExt;
-
 use crate::machine::{Machine, wait_for};
 
 fn up(machine: &Machine) -> usize {
@@ -83,8 +79,11 @@ fn what_a_node_refuses_ends_with_6() {
     garage.dddns(&["leave"]).with(0);
 }
 
+#[cfg(unix)]
 #[test]
 fn a_state_directory_that_others_may_write_to_is_refused() {
+    use std::os::unix::fs::PermissionsExt;
+
     let garage = Machine::set_up("garage");
     std::fs::set_permissions(garage.dir(), std::fs::Permissions::from_mode(0o770)).unwrap();
     for command in [&["run"][..], &["init"]] {
