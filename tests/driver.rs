@@ -36,7 +36,7 @@ fn place() -> SocketAddr {
     static GIVEN: AtomicU32 = AtomicU32::new(1);
     let [_, high, low, given] = (std::process::id() << 8 | GIVEN.fetch_add(1, Ordering::Relaxed)).to_be_bytes();
     let ip =
-        if cfg!(target_os = "macos") { Ipv4Addr::LOCALHOST } else { Ipv4Addr::new(127, 1 + high % 60, low, given) };
+        if cfg!(target_os = "linux") { Ipv4Addr::new(127, 1 + high % 60, low, given) } else { Ipv4Addr::LOCALHOST };
     SocketAddr::from((ip, 21_000 + u16::from(given) + 256 * u16::from(low % 16)))
 }
 

@@ -221,7 +221,7 @@ mod tests {
     /// An address that no other process, and no other test, listens on.
     fn place(n: u8) -> SocketAddr {
         let [_, _, high, low] = std::process::id().to_be_bytes();
-        let ip = if cfg!(target_os = "macos") { [127, 0, 0, 1] } else { [127, 192 | (high & 31), low, n] };
+        let ip = if cfg!(target_os = "linux") { [127, 192 | (high & 31), low, n] } else { [127, 0, 0, 1] };
         SocketAddr::from((ip, 22_000 + u16::from(n) + 16 * u16::from(low)))
     }
 

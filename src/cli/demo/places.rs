@@ -1,5 +1,6 @@
 //! Where the demo's nodes live: loopback addresses that nobody else uses.
 
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 
 /// Ports are taken from here up: above the well-known ones, below those that systems give to outgoing connections.
@@ -11,7 +12,8 @@ const PORTS: u32 = 10_000;
 /// Gives out places, each one once.
 #[derive(Debug)]
 pub(super) struct Places {
-    /// Whether the system has all of 127.0.0.0/8, as Linux and Windows do, or 127.0.0.1 only, as macOS.
+    /// Whether the system has all of 127.0.0.0/8 and keeps the addresses apart, as Linux and Windows do, or has
+    /// 127.0.0.1 only, as macOS.
     addresses: bool,
     /// Differs between processes, so that two demos do not meet.
     base: u32,
@@ -20,9 +22,7 @@ pub(super) struct Places {
 
 impl Places {
     pub(super) fn new() -> Self {
-        // Port 0: any free one will do to see whether the address exists.
-        let addresses = UdpSocket::bind((Ipv4Addr::new(127, 77, 0, 1), 0)).is_ok();
-        Self { addresses, base: std::process::id(), given: 0 }
+        Self { addresses: are_many().unwrap_or(false), base: std::process::id(), given: 0 }
     }
 
     /// A place where no node has been: another address where there are many, else another port.
@@ -38,6 +38,13 @@ impl Places {
         let port = FIRST_PORT + u16::try_from(port % PORTS).unwrap_or_default();
         SocketAddr::new(IpAddr::V4(ip), port)
     }
+}
+
+/// Whether one port can be taken at two loopback addresses.
+fn are_many() -> io::Result<bool> {
+    // Port 0: any free one will do.
+    let first = UdpSocket::bind((Ipv4Addr::new(127, 77, 0, 1), 0))?;
+    Ok(UdpSocket::bind((Ipv4Addr::new(127, 77, 0, 2), first.local_addr()?.port())).is_ok())
 }
 
 #[cfg(test)]
