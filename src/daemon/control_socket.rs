@@ -113,11 +113,17 @@ fn private(options: ListenerOptions<'_>, dir: &StateDir) -> io::Result<Listener>
     }
 }
 
-/// A pipe made by a user takes requests from that user, administrators and the system alone. Others may open it for
-/// reading, which gets them no answer.
+/// Opens the pipe for its owner, administrators and the system. What Windows gives by default lets others open it for
+/// reading: they would have no answer, and take the places of those who would.
 #[cfg(windows)]
 fn private(options: ListenerOptions<'_>, _: &StateDir) -> io::Result<Listener> {
-    options.create_tokio()
+    use interprocess::os::windows::local_socket::ListenerOptionsExt;
+    use interprocess::os::windows::security_descriptor::SecurityDescriptor;
+    use widestring::u16cstr;
+
+    // All rights (GA) for the owner (OW), administrators (BA) and the system (SY), nothing inherited (P).
+    let access = SecurityDescriptor::deserialize(u16cstr!("D:P(A;;GA;;;OW)(A;;GA;;;BA)(A;;GA;;;SY)"))?;
+    options.security_descriptor(access).create_tokio()
 }
 
 #[cfg(unix)]
