@@ -13,8 +13,17 @@ use crate::cli::failure::{Exit, Failure};
 use crate::cli::node_client;
 use crate::daemon::control_message::{Reply, Request};
 use crate::daemon::{control_server, duration_text};
+use crate::driver::clock;
 use crate::node::Node;
 use crate::node::error::CommandError;
+
+/// How far a node's clock, which it reads at its start and carries on, may be from the system's before a person is told,
+/// in seconds.
+const CLOCK_OFF: u64 = 60;
+
+/// What a person is told then.
+const CLOCK_WARNING: &str = "\nThis time is by the node's clock, which is not the system's any more: it was set after the node had started. The \
+                             invite may end early when the node restarts: restart it first, and make another one.";
 
 /// The arguments of `dddns invite`.
 #[derive(clap::Args)]
@@ -42,10 +51,10 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
     let ttl_ms = u64::try_from(args.ttl.as_millis()).unwrap_or(u64::MAX);
     let request = Request::Invite { ttl_ms, addresses: args.address.clone() };
     let Reply::Invite(invite) = node_client::ask(global, &request)? else { return Err(node_client::nonsense()) };
+    let token: Option<Token> = invite.token.parse().ok();
 
     let mut out = std::io::stdout().lock();
     if args.json {
-        let token: Option<Token> = invite.token.parse().ok();
         let id = token.as_ref().map(|token| token.id().to_string());
         let inviter = token.as_ref().map(|token| token.inviter().to_string());
         let object = json!({
@@ -66,8 +75,10 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
         let picture = code.render::<Dense1x2>().quiet_zone(true).build();
         writeln!(std::io::stderr().lock(), "{picture}")?;
     }
+    let made = token.map_or(0, |token| token.expiry()).saturating_sub(args.ttl.as_secs());
+    let warning = if clock::unix().as_secs().abs_diff(made) > CLOCK_OFF { CLOCK_WARNING } else { "" };
     global.hint(&format!(
-        "Valid for one node until {}. There:  dddns join TOKEN && dddns run\nWhoever has the token can join: send it by a channel you trust.",
+        "Valid for one node until {}. There:  dddns join TOKEN && dddns run\nWhoever has the token can join: send it by a channel you trust.{warning}",
         invite.expires
     ));
     Ok(Exit::Done)

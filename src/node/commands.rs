@@ -8,6 +8,7 @@ use crate::node::Node;
 use crate::node::candidates;
 use crate::node::directory::Sighting;
 use crate::node::error::CommandError;
+use crate::node::invites;
 use crate::node::reflection::Realm;
 use crate::node::saved::{Revision, Saved, SavedAddress, SavedInvite};
 use crate::node::status::Scope;
@@ -18,7 +19,7 @@ use crate::wire::record::{MemberRecord, MemberState};
 
 impl Node {
     /// The shortest and the longest life of an invite. Spec: `INVITE_TTL`.
-    pub const INVITE_TTL: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(30 * 24 * 3600);
+    pub const INVITE_TTL: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(invites::LIFE_MAX);
 
     /// Makes an invite for one node, valid for `ttl` (1 s to 30 days) by this node's clock.
     ///

@@ -39,6 +39,9 @@ pub enum CommandError {
     /// The node itself was named where another one is to be.
     #[error("this is the node itself: to take it out of its cluster run dddns leave")]
     Itself,
+    /// Nobody has said yet with what number the member was admitted, and a removal without it would not hold.
+    #[error("nobody has told yet when this member was admitted: try again once a member is up")]
+    Unlisted,
     /// No member has this ID.
     #[error("no member has this identity")]
     UnknownPeer,

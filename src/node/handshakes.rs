@@ -30,6 +30,7 @@ pub(super) const ATTEMPT: Duration = Duration::from_secs(5);
 /// The time between two initiations of one attempt on the path in use. Spec: `INITIATION_RESEND`.
 pub(super) const INITIATION_RESEND: Duration = Duration::from_secs(1);
 /// To how many addresses the initiation of one attempt goes at most: all candidates, and the path in use.
+/// Spec: `ATTEMPT_ADDRESSES`.
 const ATTEMPT_ADDRESSES: usize = 16;
 /// The life of a session. Spec: `REKEY`.
 const REKEY: Duration = Duration::from_secs(3600);
@@ -349,7 +350,7 @@ impl Node {
     /// Takes a new session into use. Of two handshakes that crossed, both sides keep the one that the node with the
     /// lower ID began; the other one is still received with for a while. Spec: STATE-5.
     pub(super) fn install(&mut self, now: Instant, slot: Slot, session: Box<Session>, began: Instant, crosses: bool) {
-        let soon = self.jitter.spread(self.interval() / 5, 20..=100);
+        let soon = self.first_heartbeat();
         let Some(link) = self.links.get_mut(slot) else { return };
         let index = session.local_index();
         let by_lower = session.is_initiator() == (self.id < link.id);
@@ -362,6 +363,7 @@ impl Node {
             let before = link.session.replace(session);
             link.outstanding = None;
             link.timed = None;
+            link.path.owe_nothing();
             link.timers.set(LinkTimer::Resend, None);
             if link.is_up() && link.role.calls() && !link.timers.runs(LinkTimer::Heartbeat) {
                 // The heartbeat that was waited for is answered under no session any more.

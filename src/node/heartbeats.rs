@@ -33,6 +33,11 @@ const BURST_MIN: Duration = Duration::from_secs(1);
 const BURST_MAX: Duration = Duration::from_secs(60);
 
 impl Node {
+    /// When the first heartbeat goes to a peer that is up, unless an exchange comes before. Spec: `FIRST_HEARTBEAT`.
+    pub(super) fn first_heartbeat(&mut self) -> Duration {
+        self.jitter.spread(self.interval() / 5, 20..=100)
+    }
+
     /// Begins an exchange with a peer, unless one is under way.
     pub(super) fn send_heartbeat(&mut self, now: Instant, slot: Slot) {
         let idle = self.links.get(slot).is_some_and(|link| link.outstanding.is_none());

@@ -9,6 +9,9 @@ use crate::wire::response::Verdict;
 /// How many invites are kept, used and expired ones included. Spec: `INVITES_MAX`.
 pub(crate) const MAX: usize = 64;
 
+/// The longest life of an invite, in seconds. Spec: `INVITE_TTL`.
+pub(crate) const LIFE_MAX: u64 = 30 * 24 * 3600;
+
 /// How long a used or expired invite is kept, so that a late joiner is told why, in seconds. Spec: `INVITE_MEMORY`.
 const MEMORY: u64 = 7 * 24 * 3600;
 
@@ -39,7 +42,7 @@ impl Invites {
     pub(crate) fn add(&mut self, invite: SavedInvite, unix: u64) -> bool {
         self.invites.retain(|_, known| unix < known.expiry.saturating_add(MEMORY));
         if self.invites.len() >= MAX {
-            let spent = |invite: &&SavedInvite| invite.used || invite.expiry <= unix;
+            let spent = |invite: &&SavedInvite| invite.used || is_over(invite, unix);
             let Some(oldest) = self.invites.values().filter(spent).min_by_key(|invite| invite.expiry) else {
                 return false;
             };
@@ -55,7 +58,7 @@ impl Invites {
         let invite = self.invites.get(&id)?;
         let verdict = match invite {
             SavedInvite { used: true, .. } => Verdict::Used,
-            SavedInvite { expiry, .. } if *expiry <= unix => Verdict::Expired,
+            open if is_over(open, unix) => Verdict::Expired,
             SavedInvite { .. } => Verdict::Accepted,
         };
         Some((invite, verdict))
@@ -72,6 +75,12 @@ impl Invites {
             invite.used = true;
         }
     }
+}
+
+/// Whether an invite's time is over. One that would live longer than any may was made by another clock, which has been
+/// lost since, and nobody can say how long ago. Spec: MEMB-9.
+fn is_over(invite: &SavedInvite, unix: u64) -> bool {
+    invite.expiry <= unix || invite.expiry > unix.saturating_add(LIFE_MAX)
 }
 
 #[cfg(test)]
@@ -97,6 +106,16 @@ mod tests {
         assert!(!invites.is_open(InviteId([1; 8])) && !invites.is_open(InviteId([2; 8])));
         assert_eq!(verdict(&invites, 1, 99), Some(Verdict::Used));
         assert_eq!(verdict(&invites, 2, 99), None);
+    }
+
+    #[test]
+    fn an_invite_does_not_come_back_to_life_with_a_clock_that_begins_anew() {
+        let mut invites = Invites::default();
+        let today = 1_800_000_000;
+        assert!(invites.add(invite(1, today + LIFE_MAX), today));
+        assert_eq!(verdict(&invites, 1, today), Some(Verdict::Accepted), "the longest that may be");
+        assert_eq!(verdict(&invites, 1, today - 1), Some(Verdict::Expired));
+        assert_eq!(verdict(&invites, 1, 0), Some(Verdict::Expired));
     }
 
     #[test]

@@ -32,7 +32,8 @@ impl Node {
     ///
     /// # Errors
     ///
-    /// [`CommandError::UnknownPeer`] if `peer` is no member, [`CommandError::Itself`] if it is this node; the node has
+    /// [`CommandError::UnknownPeer`] if `peer` is no member, [`CommandError::Itself`] if it is this node,
+    /// [`CommandError::Unlisted`] if it is the inviter, whose record has not come yet; the node has
     /// stopped, belongs to no cluster or was removed.
     pub fn forget(&mut self, now: Instant, peer: NodeId) -> Result<(), CommandError> {
         let now = self.command(now)?;
@@ -41,7 +42,11 @@ impl Node {
             return Err(CommandError::Itself);
         }
         let known = self.members.get(peer).filter(|known| known.state == MemberState::Member);
-        let record = self.removal(known.ok_or(CommandError::UnknownPeer)?);
+        let known = known.ok_or(CommandError::UnknownPeer)?;
+        if known.admitted_by == NodeId::NONE && !self.configured.contains_key(&peer) {
+            return Err(CommandError::Unlisted);
+        }
+        let record = self.removal(known);
         self.take_record(now, &record);
         self.push(now, None, &page_of(record));
         Ok(())

@@ -9,10 +9,15 @@ use crate::node::status::PeerState;
 use crate::node::timer::LinkTimer;
 use crate::wire::id::NodeId;
 
-/// Over how long the first attempts at many members are spread.
-const SPREAD: Duration = Duration::from_millis(500);
+/// Over how long the first attempts at many members are spread. Spec: `START_SPREAD`.
+const START_SPREAD: Duration = Duration::from_millis(500);
 
 impl Node {
+    /// When the first round of attempts at a member begins that the node starts to look for.
+    pub(super) fn first_round(&mut self) -> Duration {
+        self.jitter.spread(START_SPREAD, 0..=100)
+    }
+
     /// Begins to look for a member, if a link with it is kept for good.
     pub(super) fn link_member(&mut self, now: Instant, id: NodeId) {
         if id == self.id || self.is_removed() || !self.is_kept(id) {
@@ -20,7 +25,7 @@ impl Node {
         }
         let Some((slot, link)) = self.links.by_id(id) else {
             let slot = self.links.insert(Link::new(id, Role::Kept, now));
-            let spread = self.jitter.spread(SPREAD, 0..=100);
+            let spread = self.first_round();
             self.arm(slot, LinkTimer::Retry, now + spread);
             self.check_orphan(now);
             return;
@@ -34,7 +39,7 @@ impl Node {
                 self.send_heartbeat(now, slot);
             }
             if self.links.get(slot).is_some_and(|link| !link.timers.runs(LinkTimer::Retry)) {
-                let spread = self.jitter.spread(SPREAD, 0..=100);
+                let spread = self.first_round();
                 self.arm(slot, LinkTimer::Retry, now + spread);
             }
         }

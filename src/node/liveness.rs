@@ -43,7 +43,7 @@ impl Node {
         link.timers.set(LinkTimer::Resend, None);
         link.timers.set(LinkTimer::Lost, None);
         link.timers.set(LinkTimer::Retry, None);
-        let soon = self.jitter.spread(self.interval() / 5, 20..=100);
+        let soon = self.first_heartbeat();
         self.set_state(now, slot, PeerState::Up);
         if role.calls() {
             self.arm(slot, LinkTimer::Heartbeat, now + soon);

@@ -70,9 +70,10 @@ impl Node {
     }
 
     /// Whether a record is believed from this sender: nobody admits itself again. A removed node could otherwise undo
-    /// its removal. Spec: MEMB-4.
+    /// its removal. Of an inviter, or a configured peer, whose record has not come yet, there is nothing to undo, and there
+    /// may be nobody else to tell it. Spec: MEMB-4.
     fn is_credible(&self, sender: NodeId, record: &MemberRecord) -> bool {
-        let known = self.members.get(sender).filter(|_| record.id() == sender);
+        let known = self.members.get(sender).filter(|known| record.id() == sender && known.admitted_by != NodeId::NONE);
         known.is_none_or(|known| record.admission <= known.admission)
     }
 

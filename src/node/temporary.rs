@@ -214,10 +214,10 @@ impl Node {
             // A guest is no peer to rely on.
             self.check_search(now);
         } else if up && !before.calls() {
-            let soon = self.jitter.spread(self.interval() / 5, 20..=100);
+            let soon = self.first_heartbeat();
             self.arm(slot, LinkTimer::Heartbeat, now + soon);
         } else if !up && role.is_looked_for() && !before.is_looked_for() {
-            let spread = self.jitter.spread(Duration::from_millis(500), 0..=100);
+            let spread = self.first_round();
             self.arm(slot, LinkTimer::Retry, now + spread);
         }
     }

@@ -148,7 +148,7 @@ impl fmt::Debug for Incarnation {
 
 /// A fingerprint of a member list: equal lists have equal digests.
 ///
-/// Spec: `spec/membership.md` section 4.
+/// Spec: `spec/membership.md` section 2.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Digest(pub [u8; 8]);
 

@@ -2,6 +2,8 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+#[cfg(unix)]
+use std::process::ChildStderr;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::thread::sleep;
@@ -105,6 +107,11 @@ impl Machine {
     /// Starts the node and waits until it answers.
     pub(crate) fn start(&self) -> Running<'_> {
         let log = std::fs::OpenOptions::new().create(true).append(true).open(self.root.path().join("log")).unwrap();
+        self.start_logging_to(log.into())
+    }
+
+    /// Starts the node with its log going there, and waits until it answers.
+    pub(crate) fn start_logging_to(&self, log: Stdio) -> Running<'_> {
         let mut command = self.command(&["run", "-vv"]);
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap();
         let mut running = Running { machine: self, child };
@@ -164,6 +171,12 @@ impl Running<'_> {
             assert!(clock::now() < deadline, "the node does not end: {}", self.machine.log());
             sleep(Duration::from_millis(10));
         }
+    }
+
+    /// The log of a node that was started to log into a pipe.
+    #[cfg(unix)]
+    pub(crate) fn take_log(&mut self) -> ChildStderr {
+        self.child.stderr.take().unwrap()
     }
 
     /// Ends the node without a chance to say or store anything.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::cluster::Cluster;
 use super::lab::Lab;
-use super::node::{Node, peer};
+use super::node::{Node, describe, peer};
 use super::skip;
 
 #[test]
@@ -71,6 +71,13 @@ fn a_clock_that_jumps_disturbs_nothing() {
     for (before, after) in before.iter().zip(&after) {
         assert!(after > before, "a link was interrupted: up for {before} ms, then for {after} ms");
     }
+    let warns = |node: &Node| {
+        let ended = node.dddns(&["invite"]);
+        assert!(ended.status.success(), "{}", describe(&ended));
+        String::from_utf8_lossy(&ended.stderr).contains("not the system's any more")
+    };
+    assert!(warns(cluster.node("attic")), "whoever makes an invite is told that the node's clock is another one");
+    assert!(!warns(cluster.node("garage")));
     cluster.node("attic").readdress(&["198.51.100.2"]);
     cluster.report("a node whose clock has jumped moves: healed", cluster.expect_whole(), "4 s");
 }

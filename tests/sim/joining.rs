@@ -9,6 +9,7 @@ use dddns::node::event::{Event, Refusal};
 use dddns::sim::adversary::Interference;
 use dddns::sim::world::{HostId, World};
 use dddns::wire::kind::Kind;
+use dddns::wire::record::{MemberRecord, MemberState};
 
 use crate::cluster::{
     TODAY, config, configured, formed, found, happened, home, invite, join, join_with, kind, seed_range,
@@ -65,6 +66,52 @@ fn a_third_node_joins_through_the_second() {
     assert!(world.run_until(MINUTE, World::whole).is_some());
     join(&mut world, 1, 2);
     assert!(world.run_until(Duration::from_secs(10), World::whole).is_some());
+}
+
+#[test]
+fn a_joiner_learns_from_its_inviter_alone_who_that_is() {
+    for gone in [true, false] {
+        let mut world = founder_and(6, 2);
+        join(&mut world, 0, 1);
+        assert!(world.run_until(MINUTE, World::whole).is_some());
+        world.kill(0);
+        join(&mut world, 1, 2);
+        world.run_for(Duration::from_secs(10));
+        let inviter = world.id(1);
+        let record = |world: &mut World, host| {
+            let members = world.command(host, |node, _| node.saved()).members;
+            members.into_iter().find(|record| record.id() == inviter)
+        };
+        let known = record(&mut world, 2);
+        assert!(known.is_some_and(|record| record.admission == 1), "{known:?}");
+        assert_eq!(known, record(&mut world, 1));
+        // So it can be removed for good, and its word that it leaves counts.
+        if gone {
+            world.command(2, |node, now| node.forget(now, inviter)).unwrap();
+        } else {
+            world.command(1, |node, now| node.leave(now)).unwrap();
+        }
+        world.run_for(Duration::from_secs(10));
+        let known = record(&mut world, 2);
+        assert!(world.peer(2, 1).is_none(), "by forget: {gone}");
+        let removed = |record: MemberRecord| record.admission == 1 && record.state == MemberState::Removed;
+        assert!(known.is_some_and(removed), "by forget: {gone}: {known:?}");
+    }
+}
+
+#[test]
+fn an_inviter_of_which_nothing_was_told_cannot_be_removed_yet() {
+    let mut world = founder_and(7, 2);
+    join(&mut world, 0, 1);
+    assert!(world.run_until(MINUTE, World::whole).is_some());
+    world.kill(0);
+    block(&mut world, 1, MINUTE, |kind| kind == Kind::MEMBERS);
+    join(&mut world, 1, 2);
+    world.run_for(Duration::from_secs(10));
+    let inviter = world.id(1);
+    assert_eq!(world.command(2, |node, now| node.forget(now, inviter)), Err(CommandError::Unlisted));
+    world.run_for(MINUTE);
+    assert_eq!(world.command(2, |node, now| node.forget(now, inviter)), Ok(()));
 }
 
 #[test]

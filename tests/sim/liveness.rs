@@ -236,6 +236,7 @@ fn a_session_that_nobody_confirms_any_more_is_not_confirmed_for_ever() {
     assert_eq!(heartbeats, 0, "to a peer that died in the middle of a handshake");
 }
 
+/// Spec: STATE-21.
 #[test]
 fn a_node_that_has_stopped_says_nothing_whatever_is_asked_of_it() {
     let mut world = formed(11, 3);

@@ -126,6 +126,7 @@ fn a_node_that_was_away_when_it_was_removed_is_told_when_it_calls() {
     }
 }
 
+/// Spec: MEMB-16.
 #[test]
 fn a_removed_node_comes_back_by_a_new_invite_only() {
     let mut world = formed(4, 2);
@@ -331,6 +332,7 @@ fn members_that_were_away_for_a_day_neither_bring_a_removed_one_back_nor_miss_a_
     }
 }
 
+/// Spec: MEMB-17.
 #[test]
 fn a_node_that_leaves_is_removed_everywhere_and_keeps_nothing_but_its_key() {
     let (mut unconfirmed, mut runs) = (0, 0);

@@ -178,6 +178,14 @@ impl Path {
         trial.map(|trial| trial.owed_ack = Some(counter)).is_some()
     }
 
+    /// Another session has come into use: a heartbeat of the one before, whose counter means nothing in it, is not
+    /// acknowledged any more. Spec: WIRE-13, ADDR-15.
+    pub(crate) fn owe_nothing(&mut self) {
+        if let Some(trial) = &mut self.trial {
+            trial.owed_ack = None;
+        }
+    }
+
     /// Whether `bytes` may be sent to `to`: freely to the current path, to an address on trial as many as came from
     /// it, elsewhere none. Counts them as sent. Spec: ADDR-7.
     pub(crate) fn may_send(&mut self, to: Address, bytes: usize) -> bool {

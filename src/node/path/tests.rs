@@ -214,6 +214,15 @@ fn a_heartbeat_that_was_too_dear_to_acknowledge_is_remembered() {
 }
 
 #[test]
+fn a_heartbeat_of_the_session_before_is_not_acknowledged_in_the_next() {
+    let now = start();
+    let mut path = moving(now, 66);
+    path.owe_ack(at(NEW), 7);
+    path.owe_nothing();
+    assert_eq!(path.answer(now, [1; 8]), Verdict::Validated { owed_ack: None });
+}
+
+#[test]
 fn an_address_proved_by_other_means_is_published_where_there_is_none_to_ask() {
     let now = start();
     let mut path = Path::default();
