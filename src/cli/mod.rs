@@ -31,7 +31,6 @@ mod stop_signal;
 mod style;
 mod table;
 
-use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -54,7 +53,11 @@ pub fn main() -> ExitCode {
             return ExitCode::from(u8::try_from(usage.exit_code()).unwrap_or(2));
         }
     };
-    let exit = dispatch(&cli).unwrap_or_else(|failure| tell(&failure));
+    let (exit, last) = match dispatch(&cli) {
+        Ok(exit) => (exit, String::new()),
+        Err(failure) => (failure.exit(), last_line(&failure)),
+    };
+    log::end(&last);
     exit.into()
 }
 
@@ -98,10 +101,7 @@ fn harmless(text: &str) -> String {
     shown
 }
 
-fn tell(failure: &Failure) -> Exit {
-    if let Some(message) = failure.message() {
-        // There is nobody left to tell if this fails.
-        let _ = writeln!(std::io::stderr().lock(), "dddns: {}", harmless(message));
-    }
-    failure.exit()
+/// What the program has to say about a failure.
+fn last_line(failure: &Failure) -> String {
+    failure.message().map(|message| format!("dddns: {}\n", harmless(message))).unwrap_or_default()
 }

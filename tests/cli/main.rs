@@ -10,6 +10,7 @@ mod decode_keys;
 mod files;
 mod init;
 mod join;
+mod log;
 mod machine;
 mod membership;
 mod usage;

@@ -1,0 +1,51 @@
+//! The log of a running node: whoever reads it, or does not, the node runs on.
+
+#![cfg(unix)]
+
+use std::io::{BufRead, BufReader};
+use std::net::UdpSocket;
+use std::process::Stdio;
+
+use crate::machine::{Machine, wait_for};
+
+/// So many log lines are more than a pipe (64 KiB on Linux) and the queue of the node's log (256 KiB) take together.
+const TOO_MANY: u64 = 8_000;
+
+/// What the log says where lines are missing.
+const NOTICE: &str = " lines were not written: whoever reads this log does not keep up";
+
+/// The datagrams of a burst, which the node's socket takes without dropping many.
+const BURST: usize = 200;
+
+/// Has the node discard datagrams, with a line of the log for each, until there are too many.
+fn flood(machine: &Machine) {
+    let socket = UdpSocket::bind((machine.listen.ip(), 0)).unwrap();
+    wait_for("the node to discard that many datagrams", || {
+        for _ in 0..BURST {
+            socket.send_to(b"no datagram of dddns", machine.listen).unwrap();
+        }
+        machine.status()["counters"]["datagrams-received"].as_u64().unwrap() >= TOO_MANY
+    });
+}
+
+#[test]
+fn a_log_that_nobody_reads_holds_up_neither_the_node_nor_its_end() {
+    let machine = Machine::set_up("garage");
+    let running = machine.start_logging_to(Stdio::piped());
+    flood(&machine);
+    assert_eq!(running.terminate(), 0);
+}
+
+#[test]
+fn a_log_that_is_read_again_says_what_is_missing_and_goes_on_to_the_end() {
+    let machine = Machine::set_up("garage");
+    let mut running = machine.start_logging_to(Stdio::piped());
+    flood(&machine);
+    let mut lines = BufReader::new(running.take_log()).lines().map(Result::unwrap);
+    let until_the_gap: Vec<String> = lines.by_ref().take_while(|line| !line.contains(NOTICE)).collect();
+    assert!(until_the_gap.iter().all(|line| line.starts_with("20")), "each is a line of its own");
+    assert_eq!(running.terminate(), 0);
+    let rest: Vec<String> = lines.collect();
+    assert!(rest.iter().any(|line| line.contains("stopping")), "the end is missing: {rest:?}");
+    assert!(!rest.iter().any(|line| line.contains(NOTICE)), "the count is said once: {rest:?}");
+}
