@@ -18,7 +18,7 @@ pub struct Config {
     /// The heartbeat interval of a link. All other intervals follow from it. Spec: `spec/timers.md`, `HEARTBEAT`.
     pub heartbeat: Heartbeat,
 
-    /// How many members the node keeps at most, itself included. Spec: `spec/membership.md` section 5.
+    /// How many members the node keeps at most, itself included. Spec: `spec/membership.md` section 6.
     pub max_members: MaxMembers,
 
     /// Peers that the configuration names: the way in without an invite.

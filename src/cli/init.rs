@@ -7,6 +7,8 @@ use crate::cli::args::Global;
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::setup::{NodeArgs, Setup};
 use crate::config::{Cluster, ClusterKey};
+use crate::daemon::key_file::KeyFileError;
+use crate::daemon::private_file::ReadError;
 use crate::daemon::state_file::State;
 use crate::daemon::{key_file, start, state_file};
 use crate::driver::clock;
@@ -29,9 +31,10 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
     let given = args.cluster_key.as_deref().map(read_cluster).transpose()?;
     let setup = Setup::begin(&args.node, global)?;
     let state = state_file::read(&setup.dir.state())?;
-    let removed = state.as_ref().is_some_and(|state| state.removed_by(&setup.identity.public_key()).is_some());
+    let own = setup.identity.public_key();
+    let removed = state.as_ref().is_some_and(|state| state.removed_by(&own).is_some());
     let present = key_file::read_cluster(&setup.dir.cluster_key())?.filter(|_| !removed);
-    if let Some(present) = present.filter(|present| Some(present) != given.as_ref()) {
+    if let Some(present) = present.as_ref().filter(|present| Some(*present) != given.as_ref()) {
         return Err(Failure::new(
             Exit::Failed,
             format!(
@@ -50,9 +53,14 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
     if let Some(config) = &setup.new_config {
         config.write()?;
     }
-    // A join that was cut short, or refused, leaves the list of a cluster behind in which this node never was.
-    let stale = state.as_ref().is_none_or(|state| state.joined_with.is_some());
-    if stale || removed {
+    // Nothing of an old cluster may get into the next one, and only the key beside a state says of which cluster it is. A
+    // join that was cut short leaves the list of a cluster behind in which this node never was.
+    let stays = present.is_some() && state.is_some_and(|state| !state.join_is_open(&own));
+    if removed {
+        // First, so that the old key is never beside a state that does not say so.
+        key_file::remove_cluster(&setup.dir.cluster_key())?;
+    }
+    if !stays {
         state_file::write(&setup.dir.state(), &State::default())?;
     }
     // Last, since it is what makes this a node: an `init` that was cut short can be run again.
@@ -62,9 +70,21 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
+/// Reads the key that was given. A wrong file is not damaged: whoever repaired it, or moved it away, could lose a key.
 fn read_cluster(path: &Path) -> Result<Cluster, Failure> {
-    let missing = || Failure::new(Exit::Failed, format!("there is no file {}", path.display()));
-    key_file::read_cluster(path)?.ok_or_else(missing)
+    let failed = |message| Err(Failure::new(Exit::Failed, message));
+    match key_file::read_cluster(path) {
+        Ok(Some(cluster)) => Ok(cluster),
+        Ok(None) => failed(format!("there is no file {}", path.display())),
+        Err(
+            KeyFileError::Garbled { .. }
+            | KeyFileError::Read(ReadError::NoFile { .. } | ReadError::TooLong { .. } | ReadError::NoText { .. }),
+        ) => failed(format!(
+            "{} holds no cluster key: give the file cluster.key of a member of the cluster",
+            path.display()
+        )),
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn print(setup: &Setup, cluster: &Cluster) -> std::io::Result<()> {

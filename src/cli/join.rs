@@ -52,60 +52,34 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
     // A key without a state: whatever the node knew of its cluster is lost, and it is let in as if it were new.
     let lost = stored.is_none();
     let state = stored.unwrap_or_default();
-    // A node that was removed, or has left, begins anew: nothing of the old cluster may get into the next one.
-    let anew = lost || state.removed_by(&setup.identity.public_key()).is_some();
+    let own = setup.identity.public_key();
+    // A node that was removed, or has left, begins anew, and so does one with another token than it began to join with:
+    // nothing of the old cluster may get into the next one.
+    let anew = lost || state.removed_by(&own).is_some();
     let cluster = key_file::read_cluster(&setup.dir.cluster_key())?.filter(|_| !anew);
-    let resumes = cluster.is_some() || (state.joined_with == Some(token.id()) && !anew);
-    let state = if resumes { state } else { State::default() };
-    if let Some(cluster) = &cluster {
-        let open = state.join_is_open(&setup.identity.public_key());
-        match state.joined_with == Some(token.id()) {
-            true if !open => return done(&setup, cluster, global),
-            false if !open => return Err(member_already(&setup, cluster)),
-            true | false => {}
-        }
+    let resumes = state.joined_with == Some(token.id()) && !anew;
+    if let Some(cluster) = cluster.filter(|_| !state.join_is_open(&own)) {
+        return if resumes { done(&setup, &cluster, global) } else { Err(member_already(&setup, &cluster, global)) };
     }
+    let state = if resumes { state } else { State::default() };
     let runtime = node_client::runtime()?;
-    let cluster = runtime.block_on(join(args, global, &setup, &token, &state, cluster));
+    let cluster = runtime.block_on(join(args, global, &setup, &token, &state));
     runtime.shutdown_background();
     done(&setup, &cluster?, global)
 }
 
-/// Tries the token. If it was used, and by this very node before it was cut short, its cluster knows it already.
-async fn join(
-    args: &Args,
-    global: &Global,
-    setup: &Setup,
-    token: &Token,
-    state: &State,
-    left_over: Option<Cluster>,
-) -> Result<Cluster, Failure> {
+/// Tries the token. It may be tried again: a cluster that knows the node lets it in by a token that is spent, too.
+async fn join(args: &Args, global: &Global, setup: &Setup, token: &Token, state: &State) -> Result<Cluster, Failure> {
     let addresses = list(token.addresses());
     global.hint(&format!("asking {addresses} …"));
     let deadline = Instant::from_std(clock::now()) + args.timeout;
-    let mut outcome = attempt(setup, Some(token), state, None, deadline).await?;
-    let resumed = state.joined_with == Some(token.id());
-    let fresh = left_over.is_none();
-    if matches!(outcome, Outcome::Refused(Refusal::Used)) && resumed && left_over.is_some() {
-        let member = attempt(setup, None, state, left_over, deadline).await?;
-        if matches!(member, Outcome::Confirmed) {
-            outcome = member;
-        }
-    }
-    match outcome {
+    match attempt(setup, token, state, deadline).await? {
         Outcome::Confirmed => {
             let lost =
                 || Failure::new(Exit::Failed, "the cluster's key was not stored: run the same command once more");
             key_file::read_cluster(&setup.dir.cluster_key())?.ok_or_else(lost)
         }
-        Outcome::Refused(reason) => {
-            let stored = state_file::read(&setup.dir.state())?;
-            if fresh && stored.is_some_and(|state| state.joined_with == Some(token.id())) {
-                // Let in, and then refused because another node with the same token was faster.
-                key_file::remove_cluster(&setup.dir.cluster_key())?;
-            }
-            Err(Failure::new(Exit::Refused, reason.to_string()))
-        }
+        Outcome::Refused(reason) => Err(refused(setup, token, reason, global)?),
         Outcome::Unconfirmed => Err(Failure::new(
             Exit::TimedOut,
             "the cluster answered, but has not confirmed this node yet: run the same command once more",
@@ -114,8 +88,8 @@ async fn join(
             Exit::TimedOut,
             format!(
                 "no answer from {addresses} in {} s: check that the node that made the invite runs, that its address is \
-                 right, and that its firewall or router lets this UDP port in; a mistyped or withdrawn token gets no \
-                 answer either",
+                 right, and that its firewall or router lets this UDP port in; a token that expired more \
+                 than a week ago, or whose maker has left its cluster since, gets no answer either: ask for a new one",
                 args.timeout.as_secs()
             ),
         )),
@@ -133,32 +107,22 @@ enum Outcome {
     Silent,
 }
 
-/// Runs the node until it is a confirmed member, refused, or out of time: with a token, or as the member it may be.
-async fn attempt(
-    setup: &Setup,
-    token: Option<&Token>,
-    state: &State,
-    cluster: Option<Cluster>,
-    deadline: Instant,
-) -> Result<Outcome, Failure> {
-    let member = cluster.is_some();
-    let config = start::core_config(&setup.config, &setup.identity, cluster);
+/// Runs the node until it is a confirmed member, refused, or out of time.
+async fn attempt(setup: &Setup, token: &Token, state: &State, deadline: Instant) -> Result<Outcome, Failure> {
+    let config = start::core_config(&setup.config, &setup.identity, None);
     let settings = start::settings(&setup.config, &setup.identity);
-    let joined_with = token.map(Token::id).or(state.joined_with);
-    let store = FileStore::new(setup.dir.clone(), setup.identity.public_key(), joined_with)
+    let store = FileStore::new(setup.dir.clone(), setup.identity.public_key(), Some(token.id()))
         .with_config(setup.new_config.clone());
     let admitted = store.admitted();
     let (driver, node) = Driver::new(config, setup.identity.clone(), state.saved.clone(), settings)?;
     let events = driver.events();
     let running = tokio::spawn(driver.store(store).run());
-    if let Some(token) = token {
-        let unusable = RequestError::Refused(CommandError::UnusableInvite);
-        node.join(token.clone()).await.map_err(|error| match error == unusable {
-            true => Failure::new(Exit::Usage, error.to_string()),
-            false => error.into(),
-        })?;
-    }
-    let outcome = watch(events, &admitted, member, deadline).await;
+    let unusable = RequestError::Refused(CommandError::UnusableInvite);
+    node.join(token.clone()).await.map_err(|error| match error == unusable {
+        true => Failure::new(Exit::Usage, error.to_string()),
+        false => error.into(),
+    })?;
+    let outcome = watch(events, &admitted, deadline).await;
     // The end stores what was learned and tells the others; they will hear of the node again when it runs.
     let _ = node.shutdown().await;
     running.await.map_err(|error| Failure::new(Exit::Failed, format!("the node broke down: {error}")))??;
@@ -166,7 +130,8 @@ async fn attempt(
 }
 
 /// Waits until it is stored that another member knows this node.
-async fn watch(mut events: Events, admitted: &Notify, mut member: bool, deadline: Instant) -> Outcome {
+async fn watch(mut events: Events, admitted: &Notify, deadline: Instant) -> Outcome {
+    let mut member = false;
     loop {
         tokio::select! {
             () = admitted.notified() => return Outcome::Confirmed,
@@ -179,6 +144,23 @@ async fn watch(mut events: Events, admitted: &Notify, mut member: bool, deadline
             () = sleep_until(deadline) => return out_of_time(member),
         }
     }
+}
+
+/// What to say of a refusal, which is final. The key that this attempt, or an earlier one with this token, has stored
+/// goes: no member has told the node that it is one, and the key would keep it from every other cluster.
+fn refused(setup: &Setup, token: &Token, reason: Refusal, global: &Global) -> Result<Failure, Failure> {
+    let key = setup.dir.cluster_key();
+    let unconfirmed =
+        |state: State| state.joined_with == Some(token.id()) && !state.is_admitted(&setup.identity.public_key());
+    if !key.exists() || !state_file::read(&setup.dir.state())?.is_some_and(unconfirmed) {
+        return Ok(Failure::new(Exit::Refused, reason.to_string()));
+    }
+    key_file::remove_cluster(&key)?;
+    let message = format!(
+        "{reason}; this node was not let in, and belongs to no cluster: with a new token run  {}",
+        global.command("join TOKEN")
+    );
+    Ok(Failure::new(Exit::Refused, message))
 }
 
 fn out_of_time(member: bool) -> Outcome {
@@ -205,11 +187,14 @@ pub(super) fn read_token(text: &str) -> Result<Token, Failure> {
     text.trim().parse().map_err(|error: TokenError| Failure::new(Exit::Usage, error.to_string()))
 }
 
-fn member_already(setup: &Setup, cluster: &Cluster) -> Failure {
+fn member_already(setup: &Setup, cluster: &Cluster, global: &Global) -> Failure {
     let message = format!(
-        "the node in {} belongs to cluster {} already: give another directory with --state-dir",
+        "the node in {} belongs to cluster {} already: give another directory with --state-dir, or take it out first: start \
+         it with  {}  and then run  {}",
         setup.dir.path().display(),
-        cluster.id.short()
+        cluster.id.short(),
+        global.command("run"),
+        global.command("leave")
     );
     Failure::new(Exit::Failed, message)
 }

@@ -11,6 +11,7 @@ use toml::Spanned;
 use crate::config::{Heartbeat, MaxMembers, Peer};
 use crate::daemon::config_mistake::{self, Mistake};
 use crate::daemon::duration_text;
+use crate::daemon::regular_file::{Refused, RegularFile};
 use crate::wire::address::Address;
 use crate::wire::id::PublicKey;
 use crate::wire::name::Name;
@@ -23,6 +24,9 @@ const MAX_LISTEN: usize = 16;
 
 /// Enough for a peer's host names and its addresses in both families.
 const MAX_PEER_ADDRESSES: usize = 16;
+
+/// The length of the file, in bytes: 1,023 peers with 16 IP addresses each have room.
+const MAX_LEN: u64 = 1 << 20;
 
 /// The buffers of a socket, in bytes: from one datagram up to more than any system grants.
 const BUFFER: std::ops::RangeInclusive<i64> = 2_048..=1 << 30;
@@ -70,13 +74,15 @@ impl ConfigFile {
     /// # Errors
     /// It cannot be read, or something in it is wrong.
     pub(crate) fn read(path: &Path) -> Result<Option<Self>, ConfigError> {
-        let text = match std::fs::read_to_string(path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(source) => return Err(ConfigError::Read { path: path.to_owned(), source }),
+        let refused = |refused| match refused {
+            Refused::NoFile => ConfigError::NoFile { path: path.to_owned() },
+            Refused::TooLong => ConfigError::TooLong { path: path.to_owned() },
+            Refused::Io(source) => ConfigError::Read { path: path.to_owned(), source },
         };
+        let Some(file) = RegularFile::open(path, MAX_LEN).map_err(refused)? else { return Ok(None) };
+        let bytes = file.read().map_err(refused)?;
         let wrong = |mistake: Mistake| ConfigError::Wrong { path: path.to_owned(), mistake };
-        Self::parse(&text).map(Some).map_err(wrong)
+        text(&bytes).and_then(Self::parse).map(Some).map_err(wrong)
     }
 
     /// Reads the text of a file.
@@ -126,6 +132,15 @@ pub(crate) enum ConfigError {
     /// It cannot be read.
     #[error("cannot read {}: {source}", path.display())]
     Read { path: PathBuf, source: io::Error },
+    /// A directory, a device, a pipe.
+    #[error("{} is not a regular file: move it away, or name another configuration with --config", path.display())]
+    NoFile { path: PathBuf },
+    /// Longer than any configuration.
+    #[error(
+        "{} is longer than {} MiB, so it is no configuration of dddns: move it away, or name another with --config",
+        path.display(), MAX_LEN >> 20
+    )]
+    TooLong { path: PathBuf },
     /// Something in it is wrong.
     #[error("{}:{}:{}: {}", path.display(), mistake.line, mistake.column, mistake.message)]
     Wrong { path: PathBuf, mistake: Mistake },
@@ -134,7 +149,7 @@ pub(crate) enum ConfigError {
 /// Reads an address to listen at.
 ///
 /// # Errors
-/// Not an IP address with a port, or the port is 0.
+/// Not an IP address with a port, one that no machine has, or the port is 0.
 pub(crate) fn parse_listen(text: &str) -> Result<SocketAddr, String> {
     let address: SocketAddr = text.parse().map_err(|_| {
         format!("{text:?} is no address to listen at: expected an IP address and a port, such as \"{DEFAULT_LISTEN}\"")
@@ -142,7 +157,20 @@ pub(crate) fn parse_listen(text: &str) -> Result<SocketAddr, String> {
     if address.port() == 0 {
         return Err("port 0 would be another port at every start: choose one, such as 7733".to_owned());
     }
+    // The unspecified address stands for all that the machine has, and is no `Address`.
+    if Address::try_from(address).is_ok_and(|address| !address.is_unicast()) {
+        return Err(format!("{text:?} is no address of a machine: listen at one that this machine has"));
+    }
     Ok(address)
+}
+
+/// The text of a file.
+fn text(bytes: &[u8]) -> Result<&str, Mistake> {
+    std::str::from_utf8(bytes).map_err(|error| {
+        let (before, _) = bytes.split_at_checked(error.valid_up_to()).unwrap_or_default();
+        let before = std::str::from_utf8(before).unwrap_or_default();
+        Mistake::at(before, before.len(), "this is no text in UTF-8: save the file as such".to_owned())
+    })
 }
 
 #[derive(Deserialize)]
@@ -312,6 +340,7 @@ mod tests {
         insta::assert_snapshot!(mistake("name = \"é\" hartbeat = 1"), @"1:12: unexpected key or value, expected newline, `#`");
         insta::assert_snapshot!(mistake("listen = [\"[::]:1\",\n  \"here\"]"), @r#"2:3: "here" is no address to listen at: expected an IP address and a port, such as "[::]:7733""#);
         insta::assert_snapshot!(mistake("listen = [\"[::]:0\"]"), @"1:11: port 0 would be another port at every start: choose one, such as 7733");
+        insta::assert_snapshot!(mistake("listen = [\"224.0.0.1:7733\"]"), @r#"1:11: "224.0.0.1:7733" is no address of a machine: listen at one that this machine has"#);
         insta::assert_snapshot!(mistake("listen = []"), @r#"1:10: listen takes 1 to 16 addresses; leave it out for "[::]:7733""#);
         insta::assert_snapshot!(mistake("listen = \"[::]:7733\""), @r#"1:10: a list belongs here: write ["[::]:7733"], in brackets"#);
         insta::assert_snapshot!(mistake("listen = 7733"), @"1:10: a list belongs here, in brackets, not integer `7733`");

@@ -71,8 +71,12 @@ pub(crate) enum SocketError {
     #[error("no node runs on {}: start it with  dddns run, or name its directory with --state-dir", dir.display())]
     NotRunning { dir: PathBuf },
     /// It cannot be reached.
-    #[error("cannot reach the node at {}: {source}: run this as the user that runs the node", path.display())]
+    #[error("cannot reach the node at {}: {source}{}", path.display(), who_may_connect(source))]
     Connect { path: PathBuf, source: io::Error },
+}
+
+fn who_may_connect(error: &io::Error) -> &'static str {
+    if error.kind() == io::ErrorKind::PermissionDenied { ": run this as the user that runs the node" } else { "" }
 }
 
 #[cfg(unix)]

@@ -26,7 +26,7 @@ const CLUSTER: &str = "dddns-cluster-1";
 /// # Errors
 /// The file cannot be read, others may read it, or it holds no node key.
 pub(crate) fn read_node(path: &Path) -> Result<Option<Identity>, KeyFileError> {
-    let Some(text) = private_file::read(path)? else { return Ok(None) };
+    let Some(text) = read(path, NODE)? else { return Ok(None) };
     let [secret] = fields(path, &text, NODE)?;
     let secret = key(secret).ok_or_else(|| KeyFileError::garbled(path, NODE))?;
     Ok(Some(Identity::from_secret(*secret)))
@@ -52,7 +52,7 @@ pub(crate) fn write_node(path: &Path, identity: &Identity) -> Result<(), WriteEr
 /// # Errors
 /// The file cannot be read, others may read it, or it holds no cluster key.
 pub(crate) fn read_cluster(path: &Path) -> Result<Option<Cluster>, KeyFileError> {
-    let Some(text) = private_file::read(path)? else { return Ok(None) };
+    let Some(text) = read(path, CLUSTER)? else { return Ok(None) };
     let [id, secret] = fields(path, &text, CLUSTER)?;
     let garbled = || KeyFileError::garbled(path, CLUSTER);
     let id: ClusterId = id.parse().map_err(|_| garbled())?;
@@ -85,6 +85,14 @@ pub(crate) fn remove_cluster(path: &Path) -> Result<(), KeyFileError> {
             Err(KeyFileError::Remove { path: path.to_owned(), source: error })
         }
         Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// The text of a file. What is none holds no key, as other nonsense does not.
+fn read(path: &Path, label: &'static str) -> Result<Option<Zeroizing<String>>, KeyFileError> {
+    match private_file::read(path) {
+        Err(ReadError::NoText { .. }) => Err(KeyFileError::garbled(path, label)),
+        read => Ok(read?),
     }
 }
 
@@ -187,6 +195,8 @@ mod tests {
             let error = read_cluster(&path).unwrap_err().to_string();
             assert!(error.contains("holds no key") && !error.contains(&key[..20]), "{text:?}: {error}");
         }
+        private_file::replace(&path, &[format!("{CLUSTER} {id} {key}").as_bytes(), b"\xff\n"].concat()).unwrap();
+        assert!(matches!(read_cluster(&path), Err(KeyFileError::Garbled { .. })));
     }
 
     #[test]

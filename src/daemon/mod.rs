@@ -13,6 +13,7 @@ pub(crate) mod file_store;
 pub(crate) mod host_name;
 pub(crate) mod key_file;
 pub(crate) mod private_file;
+pub(crate) mod regular_file;
 pub(crate) mod rfc3339;
 pub(crate) mod start;
 pub(crate) mod state_dir;

@@ -1,10 +1,12 @@
 //! Files that only the node's user may read, and that a crash or a full disk never leaves half written.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
+
+use crate::daemon::regular_file::{Refused, RegularFile};
 
 /// No file of a node is longer: a full member list with history stays below a tenth of it.
 const MAX_LEN: u64 = 16 << 20;
@@ -14,23 +16,16 @@ const MAX_LEN: u64 = 16 << 20;
 /// # Errors
 /// It cannot be read, is not text, or others may read it.
 pub(crate) fn read(path: &Path) -> Result<Option<Zeroizing<String>>, ReadError> {
-    let failed = |source| ReadError::Io { path: path.to_owned(), source };
-    match fs::metadata(path) {
-        Ok(found) if found.is_file() => {}
-        // To open a pipe would wait for somebody who writes into it.
-        Ok(_) => return Err(ReadError::NoFile { path: path.to_owned() }),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(failed(error)),
-    }
-    let file = File::open(path).map_err(failed)?;
-    let metadata = file.metadata().map_err(failed)?;
-    if metadata.len() > MAX_LEN {
-        return Err(ReadError::TooLong { path: path.to_owned() });
-    }
-    refuse_open_permissions(path, &metadata)?;
-    let mut text = Zeroizing::new(String::with_capacity(usize::try_from(metadata.len()).unwrap_or_default() + 1));
-    file.take(MAX_LEN).read_to_string(&mut text).map_err(failed)?;
-    Ok(Some(text))
+    let refused = |refused| match refused {
+        Refused::NoFile => ReadError::NoFile { path: path.to_owned() },
+        Refused::TooLong => ReadError::TooLong { path: path.to_owned() },
+        Refused::Io(source) => ReadError::Io { path: path.to_owned(), source },
+    };
+    let Some(file) = RegularFile::open(path, MAX_LEN).map_err(refused)? else { return Ok(None) };
+    refuse_open_permissions(path, file.metadata())?;
+    let bytes = file.read().map_err(refused)?;
+    let text = std::str::from_utf8(&bytes).map_err(|_| ReadError::NoText { path: path.to_owned() })?;
+    Ok(Some(Zeroizing::new(text.to_owned())))
 }
 
 /// Writes a file whole or not at all: into a new file beside it, synced, then renamed over it. Only the user may read
@@ -105,9 +100,12 @@ fn refuse_open_permissions(_: &Path, _: &fs::Metadata) -> Result<(), ReadError> 
 /// Why a private file was not read.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ReadError {
-    /// The system said no, or the content is not UTF-8.
+    /// The system said no.
     #[error("cannot read {}: {source}", path.display())]
     Io { path: PathBuf, source: io::Error },
+    /// The content is not UTF-8. Whoever knows what should be in the file knows what to do, too.
+    #[error("{} is no text", path.display())]
+    NoText { path: PathBuf },
     /// A directory, a device, a pipe.
     #[error("{} is not a regular file: move it away", path.display())]
     NoFile { path: PathBuf },
@@ -202,5 +200,13 @@ mod tests {
     fn a_folder_is_an_error_not_a_missing_file() {
         let dir = tempfile::tempdir().unwrap();
         assert!(matches!(read(dir.path()), Err(ReadError::NoFile { .. })));
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_are_told_from_a_file_that_cannot_be_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        replace(&path, b"text, and then \xff").unwrap();
+        assert!(matches!(read(&path), Err(ReadError::NoText { .. })));
     }
 }

@@ -15,11 +15,16 @@ impl StateDir {
     /// The directory that was asked for, else systemd's, else the platform's usual place.
     ///
     /// # Errors
-    /// Nothing names one: there is no home directory.
+    /// Nothing names one, as there is no home directory, or what is there is no directory.
     pub(crate) fn locate(asked: Option<PathBuf>) -> Result<Self, StateDirError> {
         let asked = asked.filter(|path| !path.as_os_str().is_empty());
         let path = asked.or_else(from_systemd).or_else(usual_place).ok_or(StateDirError::NoHome)?;
-        Ok(Self { path })
+        // Every error further on would say something else of it.
+        match fs::metadata(&path) {
+            Ok(found) if !found.is_dir() => Err(StateDirError::NoFolder { path }),
+            Err(error) if error.kind() == io::ErrorKind::NotADirectory => Err(StateDirError::NoFolder { path }),
+            Ok(_) | Err(_) => Ok(Self { path }),
+        }
     }
 
     /// Makes the directory if there is none; only its user may enter it. One that is there must be in no other user's
@@ -113,6 +118,9 @@ pub(crate) enum StateDirError {
     /// Neither a flag nor the environment names one.
     #[error("there is no home directory to keep the node's files in: give one with --state-dir")]
     NoHome,
+    /// A file is in its place, or in that of a folder that leads to it.
+    #[error("{} is no folder: name the one that holds the node's files with --state-dir", path.display())]
+    NoFolder { path: PathBuf },
     /// It cannot be made.
     #[error("cannot make the state directory {}: {source}: give another with --state-dir", path.display())]
     Create { path: PathBuf, source: io::Error },
@@ -250,7 +258,10 @@ mod tests {
         let parent = tempfile::tempdir().unwrap();
         let path = parent.path().join("file");
         fs::write(&path, "").unwrap();
-        let error = StateDir::locate(Some(path.clone())).unwrap().create().unwrap_err().to_string();
-        assert!(error.contains(&path.display().to_string()), "{error}");
+        for path in [path.clone(), path.join("below")] {
+            let dir = StateDir::locate(Some(path.clone()));
+            let error = dir.and_then(|dir| dir.create()).unwrap_err().to_string();
+            assert!(error.contains(&path.display().to_string()), "{error}");
+        }
     }
 }

@@ -62,9 +62,13 @@ pub(crate) enum Remover {
 /// # Errors
 /// It cannot be read, is torn, or another program or version wrote it.
 pub(crate) fn read(path: &Path) -> Result<Option<State>, StateFileError> {
-    let Some(text) = private_file::read(path)? else { return Ok(None) };
     let refused = |kind| StateFileError::Content { path: path.to_owned(), kind };
-    parse(&text).map(Some).map_err(refused)
+    match private_file::read(path) {
+        Ok(Some(text)) => parse(&text).map(Some).map_err(refused),
+        Ok(None) => Ok(None),
+        Err(ReadError::NoText { .. }) => Err(refused(Refused::Damaged("it is no text".to_owned()))),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Writes the file.
@@ -360,6 +364,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("state.json");
         private_file::replace(&path, b"{\"schema\": \"dddns.state/1\", \"mem").unwrap();
+        let error = read(&path).unwrap_err().to_string();
+        assert!(error.contains("is damaged") && error.contains(&format!("mv {}", path.display())), "{error}");
+        private_file::replace(&path, b"{\"schema\": \"dddns.state/1\", \"mem\xff").unwrap();
         let error = read(&path).unwrap_err().to_string();
         assert!(error.contains("is damaged") && error.contains(&format!("mv {}", path.display())), "{error}");
         private_file::replace(&path, print(&state()).as_bytes()).unwrap();

@@ -1,10 +1,11 @@
 //! Configured host names: looked up off the loop, again and again while their peer is not up.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 
 use crate::driver::Host;
 use crate::driver::clock;
@@ -25,6 +26,11 @@ const SHORTEST: Duration = Duration::from_secs(10);
 /// How long a look-up may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// How many hosts are looked up at a time; the others wait their turn. Each look-up blocks a thread, for half a minute where
+/// no name server answers, and a configuration may name thousands of hosts. Where one answers, eight have all of them
+/// soon.
+const AT_A_TIME: usize = 8;
+
 /// How many addresses of one host are used: as many as a peer may have candidates.
 const ADDRESSES_MAX: usize = 8;
 
@@ -42,6 +48,7 @@ pub(super) struct Answer {
 #[derive(Debug)]
 pub(super) struct Resolver {
     hosts: Vec<Watched>,
+    system: System,
     answers: mpsc::Receiver<Answer>,
     answer: mpsc::Sender<Answer>,
 }
@@ -56,6 +63,13 @@ struct Watched {
     last: Option<Instant>,
 }
 
+/// The system's resolver, which blocks, and whose turn it is with it.
+#[derive(Clone, Debug)]
+struct System {
+    turns: Arc<Semaphore>,
+    resolve: fn(&str) -> io::Result<Vec<SocketAddr>>,
+}
+
 impl Resolver {
     /// A resolver for these hosts. The first look-ups are due at once.
     pub(super) fn new(hosts: Vec<Host>, now: Instant) -> Result<Self, StartError> {
@@ -67,7 +81,11 @@ impl Resolver {
             .into_iter()
             .map(|host| Watched { host, addresses: Vec::new(), next: Some(now), last: None })
             .collect();
-        Ok(Self { hosts, answers, answer })
+        let system = System {
+            turns: Arc::new(Semaphore::new(AT_A_TIME)),
+            resolve: |host| host.to_socket_addrs().map(Iterator::collect),
+        };
+        Ok(Self { hosts, system, answers, answer })
     }
 
     /// When [`Resolver::look_up`] is to be called next.
@@ -92,8 +110,9 @@ impl Resolver {
             }
             (watched.next, watched.last) = (None, Some(now));
             let (answer, peer, host) = (self.answer.clone(), watched.host.peer, watched.host.host.clone());
+            let system = self.system.clone();
             tokio::spawn(async move {
-                let addresses = addresses(&host).await;
+                let addresses = addresses(&host, &system).await;
                 // The driver may have stopped meanwhile: then nobody wants the answer.
                 let _ = answer.send(Answer { peer, addresses, index }).await;
             });
@@ -138,6 +157,13 @@ impl Resolver {
     }
 }
 
+/// Nobody waits for the look-ups any more: those that wait their turn do not begin.
+impl Drop for Resolver {
+    fn drop(&mut self) {
+        self.system.turns.close();
+    }
+}
+
 /// Whether this is a host name or an IP address, with a port.
 fn is_host(text: &str) -> bool {
     if let Ok(literal) = text.parse::<SocketAddr>() {
@@ -150,16 +176,26 @@ fn is_host(text: &str) -> bool {
 }
 
 /// The addresses of a host; none if it cannot be resolved now.
-async fn addresses(host: &str) -> Vec<Address> {
+async fn addresses(host: &str, system: &System) -> Vec<Address> {
     if let Ok(literal) = host.parse::<SocketAddr>() {
         return Address::try_from(literal).into_iter().collect();
     }
-    let answer = match tokio::time::timeout(PATIENCE, tokio::net::lookup_host(host)).await {
-        Ok(answer) => answer,
+    // Closed once nobody wants the answer.
+    let Ok(turn) = Arc::clone(&system.turns).acquire_owned().await else { return Vec::new() };
+    let (resolve, asked) = (system.resolve, host.to_owned());
+    let thread = tokio::task::spawn_blocking(move || {
+        let found = resolve(&asked);
+        // Not before: one that nobody waits for any more keeps its thread until the system gives it up.
+        drop(turn);
+        found
+    });
+    let answer = match tokio::time::timeout(PATIENCE, thread).await {
+        Ok(Ok(answer)) => answer,
+        Ok(Err(broken)) => Err(broken.into()),
         Err(_) => Err(io::ErrorKind::TimedOut.into()),
     };
     match answer {
-        Ok(found) => found.filter_map(|found| Address::try_from(found).ok()).take(ADDRESSES_MAX).collect(),
+        Ok(found) => found.into_iter().filter_map(|found| Address::try_from(found).ok()).take(ADDRESSES_MAX).collect(),
         Err(error) => {
             tracing::debug!(host, %error, "cannot resolve this host now");
             Vec::new()
@@ -175,7 +211,146 @@ fn jittered(duration: Duration) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Condvar, Mutex};
+
     use super::*;
+    use crate::node::status::Nat;
+    use crate::wire::id::PublicKey;
+
+    /// A system that gives no answer until it is let go.
+    struct Held {
+        seen: Mutex<Seen>,
+        changed: Condvar,
+    }
+
+    struct Seen {
+        begun: usize,
+        ended: usize,
+        /// How many were under way at a time, at most.
+        most: usize,
+        let_go: bool,
+    }
+
+    impl Held {
+        const fn new() -> Self {
+            Self { seen: Mutex::new(Seen { begun: 0, ended: 0, most: 0, let_go: false }), changed: Condvar::new() }
+        }
+
+        fn resolve(&self) -> io::Result<Vec<SocketAddr>> {
+            let mut seen = self.seen.lock().unwrap();
+            seen.begun += 1;
+            seen.most = seen.most.max(seen.begun - seen.ended);
+            self.changed.wait_while(seen, |seen| !seen.let_go).unwrap().ended += 1;
+            Ok(vec![([192, 0, 2, 7], 1).into()])
+        }
+
+        fn let_go(&self) {
+            self.seen.lock().unwrap().let_go = true;
+            self.changed.notify_all();
+        }
+
+        fn begun(&self) -> usize {
+            self.seen.lock().unwrap().begun
+        }
+
+        fn most(&self) -> usize {
+            self.seen.lock().unwrap().most
+        }
+    }
+
+    /// Lets the system go, also where a test fails: its runtime would wait for the threads.
+    struct LetGo(&'static Held);
+
+    impl Drop for LetGo {
+        fn drop(&mut self) {
+            self.0.let_go();
+        }
+    }
+
+    /// Lets the tasks run until something is so. No clock of theirs is needed, which may be a stopped one.
+    async fn wait_for(what: &str, mut holds: impl FnMut() -> bool) {
+        let deadline = clock::now() + Duration::from_secs(60);
+        while !holds() {
+            assert!(clock::now() < deadline, "waited in vain for {what}");
+            tokio::task::yield_now().await;
+        }
+    }
+
+    fn nobody_up() -> Status {
+        Status {
+            id: NodeId([1; 16]),
+            name: "garage".parse().unwrap(),
+            public_key: PublicKey([1; 32]),
+            addresses: Vec::new(),
+            nat: Nat::Unknown,
+            orphan: true,
+            cluster: None,
+            peers: Vec::new(),
+            counters: Vec::new(),
+        }
+    }
+
+    /// A resolver that has begun to look up many more hosts than it may at a time, and then a literal.
+    fn busy(resolve: fn(&str) -> io::Result<Vec<SocketAddr>>) -> Resolver {
+        let names = (0..3 * AT_A_TIME).map(|nth| format!("host-{nth}.example.net:1"));
+        let hosts = names.chain(["192.0.2.1:7733".to_owned()]);
+        let hosts = hosts.map(|host| Host { peer: NodeId([7; 16]), host }).collect();
+        let now = clock::now();
+        let mut resolver = Resolver::new(hosts, now).unwrap();
+        resolver.system.resolve = resolve;
+        resolver.look_up(now, nobody_up);
+        resolver
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn hosts_are_looked_up_a_few_at_a_time_and_each_has_its_turn() {
+        static HELD: Held = Held::new();
+        let held = LetGo(&HELD);
+        let mut resolver = busy(|_| HELD.resolve());
+        let answer = resolver.answer().await;
+        assert_eq!(answer.index, 3 * AT_A_TIME, "a literal waits for nobody");
+        wait_for("the first ones", || HELD.begun() >= AT_A_TIME).await;
+        // Time for one too many to show.
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        drop(held);
+        let mut answered = Vec::new();
+        for _ in 0..3 * AT_A_TIME {
+            let answer = resolver.answer().await;
+            assert_eq!(answer.addresses.len(), 1);
+            answered.push(answer.index);
+        }
+        answered.sort_unstable();
+        assert_eq!(answered, Vec::from_iter(0..3 * AT_A_TIME));
+        assert_eq!(HELD.most(), AT_A_TIME);
+    }
+
+    #[tokio::test(flavor = "current_thread", start_paused = true)]
+    async fn a_look_up_that_is_given_up_keeps_its_turn_until_its_thread_ends() {
+        static HELD: Held = Held::new();
+        let held = LetGo(&HELD);
+        let turns = Arc::new(Semaphore::new(1));
+        let system = System { turns: Arc::clone(&turns), resolve: |_| HELD.resolve() };
+        let asked = tokio::spawn(async move { addresses("attic.example.net:7733", &system).await });
+        wait_for("the look-up", || HELD.begun() == 1).await;
+        tokio::time::advance(PATIENCE + Duration::from_secs(1)).await;
+        assert_eq!(asked.await.unwrap(), []);
+        assert_eq!(turns.available_permits(), 0);
+        drop(held);
+        wait_for("the end of the thread", || turns.available_permits() == 1).await;
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn what_waits_for_its_turn_ends_with_the_resolver() {
+        static HELD: Held = Held::new();
+        let held = LetGo(&HELD);
+        let resolver = busy(|_| HELD.resolve());
+        wait_for("the first ones", || HELD.begun() == AT_A_TIME).await;
+        drop(resolver);
+        drop(held);
+        let tasks = tokio::runtime::Handle::current().metrics();
+        wait_for("the end of all", || tasks.num_alive_tasks() == 0).await;
+        assert_eq!(HELD.begun(), AT_A_TIME);
+    }
 
     #[test]
     fn a_host_needs_a_name_and_a_port() {
@@ -190,7 +365,8 @@ mod tests {
 
     #[test]
     fn a_literal_is_never_looked_up() {
-        let mut future = std::pin::pin!(addresses("192.0.2.1:7733"));
+        let system = System { turns: Arc::new(Semaphore::new(0)), resolve: |_| panic!("looked up") };
+        let mut future = std::pin::pin!(addresses("192.0.2.1:7733", &system));
         let mut context = std::task::Context::from_waker(std::task::Waker::noop());
         // Ready at the first poll and outside a runtime: no look-up can have happened.
         let std::task::Poll::Ready(found) = future.as_mut().poll(&mut context) else { panic!("waits") };

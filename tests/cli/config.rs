@@ -12,6 +12,10 @@ fn mistakes_are_shown_with_file_line_and_column() {
         ("name = \"garage\"\n\nlistne = []\n", ":3:1: unknown key `listne`: did you mean `listen`?"),
         ("heartbeat = \"2m\"\n", ":1:13: heartbeat must be from 1s to 60s"),
         ("name = \"garage\n", ":1:15: "),
+        (
+            "listen = [\"[::]:7733\", \"224.0.0.1:7733\"]\n",
+            ":1:24: \"224.0.0.1:7733\" is no address of a machine: listen at one that this machine has",
+        ),
     ] {
         fs::write(&path, text).unwrap();
         let saying = format!("{}{saying}", path.display());
@@ -20,6 +24,44 @@ fn mistakes_are_shown_with_file_line_and_column() {
             assert_eq!(ended.stderr.lines().count(), 1, "one line says it: {}", ended.stderr);
         }
     }
+}
+
+#[test]
+fn a_configuration_that_is_no_text_is_shown_where_it_is_none() {
+    let machine = Machine::set_up("garage");
+    fs::write(machine.file("dddns.toml"), b"name = \"garage\"\n# caf\xe9\n").unwrap();
+    let saying = format!("{}:2:6: ", machine.file("dddns.toml").display());
+    machine.dddns(&["config", "check"]).with(1).saying(&[&saying, "UTF-8"]);
+}
+
+#[test]
+fn a_configuration_has_a_longest_length() {
+    let machine = Machine::set_up("garage");
+    let path = machine.file("dddns.toml");
+    let text = fs::read_to_string(&path).unwrap();
+    let longest = text.clone() + &"#".repeat((1 << 20) - text.len());
+    fs::write(&path, &longest).unwrap();
+    machine.dddns(&["config", "check"]).with(0);
+    fs::write(&path, longest + "#").unwrap();
+    for command in [&["config", "check"][..], &["config", "show"], &["run"]] {
+        machine.dddns(command).with(1).saying(&[path.to_str().unwrap(), "longer than 1 MiB"]);
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_configuration_is_a_regular_file_or_a_link_to_one() {
+    let machine = Machine::set_up("garage");
+    let [pipe, link] = ["pipe", "link"].map(|name| machine.file(name));
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    for path in [pipe.as_path(), "/dev/zero".as_ref(), &machine.dir()] {
+        let path = path.to_str().unwrap();
+        for command in [&["config", "check"][..], &["run"], &["init"]] {
+            machine.dddns(&[&["--config", path], command].concat()).with(1).saying(&[path, "not a regular file"]);
+        }
+    }
+    std::os::unix::fs::symlink(machine.file("dddns.toml"), &link).unwrap();
+    machine.dddns(&["--config", link.to_str().unwrap(), "config", "check"]).with(0);
 }
 
 #[test]

@@ -4,13 +4,14 @@ use std::fs;
 
 use crate::machine::{Machine, wait_for};
 
-fn refused(machine: &Machine, name: &str, content: &str, saying: &[&str]) {
+fn refused(machine: &Machine, name: &str, content: impl AsRef<[u8]>, saying: &[&str]) {
+    let content = content.as_ref();
     fs::write(machine.file(name), content).unwrap();
     let path = machine.file(name);
     let path = path.to_str().unwrap();
     let texts: Vec<&str> = [path].iter().chain(saying).copied().collect();
     machine.dddns(&["run"]).with(1).saying(&texts);
-    assert_eq!(fs::read_to_string(machine.file(name)).unwrap(), content, "{name} was touched");
+    assert_eq!(fs::read(machine.file(name)).unwrap(), content, "{name} was touched");
 }
 
 #[test]
@@ -40,6 +41,21 @@ fn key_files_that_hold_no_key_stop_the_node() {
     refused(&machine, "cluster.key", "dddns-cluster-2 x y\n", &["newer dddns"]);
     fs::write(machine.file("cluster.key"), key).unwrap();
     refused(&machine, "node.key", "", &["holds no key"]);
+}
+
+#[test]
+fn damage_that_is_no_text_is_damage_as_any_other() {
+    let machine = Machine::set_up("garage");
+    for (name, saying) in [
+        ("state.json", &["is damaged", "restore it from a copy", "mv ", "dddns join TOKEN"][..]),
+        ("cluster.key", &["holds no key", "restore it from a copy", "move it away"]),
+        ("node.key", &["holds no key", "restore it from a copy", "move it away"]),
+    ] {
+        let whole = fs::read(machine.file(name)).unwrap();
+        let (half, _) = whole.split_at(whole.len() / 2);
+        refused(&machine, name, [half, &[0xff; 512]].concat(), saying);
+        fs::write(machine.file(name), whole).unwrap();
+    }
 }
 
 #[test]

@@ -2,7 +2,9 @@
 
 use std::fs;
 
-use crate::machine::Machine;
+use serde_json::Value;
+
+use crate::machine::{Machine, wait_for};
 
 fn field(text: &str, name: &str) -> String {
     let line = text.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_else(|| panic!("no {name} in {text}"));
@@ -74,6 +76,58 @@ fn cut_short_it_can_be_run_again() {
     assert_eq!(fs::read(machine.file("node.key")).unwrap(), key, "the node is who it was");
 }
 
+/// What is in the state file: how many members and how many invites.
+fn state(machine: &Machine) -> (usize, usize) {
+    let state: Value = serde_json::from_str(&fs::read_to_string(machine.file("state.json")).unwrap()).unwrap();
+    let count = |list: &str| state[list].as_array().unwrap().len();
+    (count("members"), count("invites"))
+}
+
+/// Two members of a cluster that do not run any more, with an invite by the first one that nobody has used.
+fn two_members() -> (Machine, Machine, String) {
+    let (garage, attic) = (Machine::set_up("garage"), Machine::new());
+    let running = garage.start();
+    attic.join(&garage.invite(), "attic").with(0);
+    let open = garage.invite();
+    // The used invite is kept for a while, too.
+    wait_for("all to be stored", || state(&garage) == (2, 2));
+    drop(running);
+    (garage, attic, open)
+}
+
+#[test]
+fn a_new_cluster_begins_without_the_members_and_invites_of_the_old_one() {
+    let (garage, _, token) = two_members();
+    fs::write(garage.file("cluster.key"), "damaged").unwrap();
+    garage.dddns(&["init"]).with(1).saying(&["cluster.key", "move it away"]);
+    fs::remove_file(garage.file("cluster.key")).unwrap();
+    let id = fs::read(garage.file("node.key")).unwrap();
+    garage.dddns(&["init"]).with(0);
+    assert_eq!(state(&garage), (0, 0));
+    assert_eq!(fs::read(garage.file("node.key")).unwrap(), id, "the node is who it was");
+
+    let _running = garage.start();
+    let cellar = Machine::new();
+    let listen = cellar.listen.to_string();
+    cellar.dddns(&["join", &token, "--listen", &listen, "--timeout", "2s"]).with(5);
+    assert_eq!(garage.status()["cluster"]["members"], 1);
+}
+
+#[test]
+fn members_stay_with_the_key_of_their_cluster_only() {
+    let (garage, attic, _) = two_members();
+    let members = state(&attic);
+    assert_eq!(members.0, 2);
+    let key_of = |machine: &Machine| machine.file("cluster.key").to_str().unwrap().to_owned();
+    attic.dddns(&["init", "--cluster-key", &key_of(&garage)]).with(0);
+    assert_eq!(state(&attic), members, "nothing has changed");
+
+    fs::remove_file(garage.file("cluster.key")).unwrap();
+    let cellar = Machine::set_up("cellar");
+    garage.dddns(&["init", "--cluster-key", &key_of(&cellar)]).with(0);
+    assert_eq!(state(&garage), (0, 0));
+}
+
 #[test]
 fn nodes_can_share_a_cluster_key_file() {
     let garage = Machine::set_up("garage");
@@ -88,8 +142,25 @@ fn nodes_can_share_a_cluster_key_file() {
 
     let other = Machine::new();
     other.dddns(&["init", "--cluster-key", "nowhere"]).with(1).saying(&["no file nowhere"]);
-    let node_key = garage.file("node.key");
-    other.dddns(&["init", "--cluster-key", node_key.to_str().unwrap()]).with(1).saying(&["holds no key"]);
+    assert!(!other.dir().exists());
+}
+
+#[test]
+fn a_file_that_is_no_cluster_key_is_called_so_and_is_to_be_left_where_it_is() {
+    let (garage, other) = (Machine::set_up("garage"), Machine::new());
+    fs::write(garage.file("garbage"), [0xff; 100]).unwrap();
+    fs::rename(garage.file("dddns.toml"), garage.file("garbage.toml")).unwrap();
+    #[cfg(unix)]
+    for name in ["garbage", "garbage.toml"] {
+        use std::os::unix::fs::PermissionsExt;
+        fs::set_permissions(garage.file(name), fs::Permissions::from_mode(0o600)).unwrap();
+    }
+    for path in [garage.file("node.key"), garage.file("garbage"), garage.file("garbage.toml"), garage.dir()] {
+        let path = path.to_str().unwrap();
+        let ended = other.dddns(&["init", "--cluster-key", path]).with(1);
+        let ended = ended.saying(&[path, "holds no cluster key", "cluster.key of a member"]);
+        assert!(!ended.stderr.contains("move it away") && !ended.stderr.contains("restore"), "{}", ended.stderr);
+    }
     assert!(!other.dir().exists());
 }
 

@@ -32,7 +32,8 @@ fn an_inviter_that_does_not_answer_ends_with_5_and_can_be_tried_again() {
     let attic = Machine::new();
     let listen = attic.listen.to_string();
     let args = ["join", &token, "--listen", &listen, "--timeout", "1s"];
-    attic.dddns(&args).with(5).saying(&["no answer from", &garage.listen.to_string(), "firewall"]);
+    let ended = attic.dddns(&args).with(5).saying(&["no answer from", &garage.listen.to_string(), "firewall"]);
+    assert!(!ended.stderr.contains("withdrawn"), "nobody can withdraw a token: {}", ended.stderr);
     for name in ["cluster.key", "state.json", "dddns.toml"] {
         assert!(!attic.file(name).exists(), "{name}");
     }
@@ -52,7 +53,7 @@ fn a_token_lets_one_node_in_and_that_one_as_often_as_it_asks() {
     assert!(ended.stdout.starts_with("joined cluster ") && ended.stderr.contains("dddns run"), "{ended:?}");
     assert!(fs::read_to_string(attic.file("dddns.toml")).unwrap().contains("\nname = \"attic\"\n"));
     attic.join(&token, "attic").with(0);
-    attic.dddns(&["join", &garage.invite()]).with(1).saying(&["belongs to cluster"]);
+    attic.dddns(&["join", &garage.invite()]).with(1).saying(&["belongs to cluster", "--state-dir", "dddns leave"]);
     attic.dddns(&["init"]).with(1).saying(&["belongs to cluster"]);
 
     let thief = Machine::new();
@@ -78,6 +79,61 @@ fn a_join_that_was_cut_short_is_completed_with_the_same_token() {
     attic.join(&token, "attic").with(0);
     let state: Value = serde_json::from_str(&fs::read_to_string(attic.file("state.json")).unwrap()).unwrap();
     assert!(state["members"].as_array().unwrap().iter().any(|record| record["name"] == "attic"), "{state:#}");
+}
+
+/// What a join leaves behind that was let in, and whose time was over before a member confirmed it.
+fn let_in_and_not_confirmed(machine: &Machine, cluster: &Machine, token: &str) {
+    machine
+        .dddns(&[
+            "init",
+            "--name",
+            "cellar",
+            "--listen",
+            &machine.listen.to_string(),
+            "--cluster-key",
+            cluster.file("cluster.key").to_str().unwrap(),
+        ])
+        .with(0);
+    let mut state: Value = serde_json::from_str(&fs::read_to_string(machine.file("state.json")).unwrap()).unwrap();
+    state["joined_with"] = token.parse::<Token>().unwrap().id().to_string().into();
+    let inviter: Value = serde_json::from_str(&fs::read_to_string(cluster.file("state.json")).unwrap()).unwrap();
+    state["members"] = vec![inviter["members"][0].clone()].into();
+    fs::write(machine.file("state.json"), state.to_string()).unwrap();
+}
+
+#[test]
+fn the_slower_of_two_with_one_token_belongs_to_no_cluster_once_it_hears_so() {
+    let garage = Machine::set_up("garage");
+    let _running = garage.start();
+    let token = garage.invite();
+    Machine::new().join(&token, "attic").with(0);
+    let cellar = Machine::new();
+    let_in_and_not_confirmed(&cellar, &garage, &token);
+    // Until then nobody knows.
+    cellar.dddns(&["init"]).with(1).saying(&["belongs to cluster"]);
+    let ended = cellar.dddns(&["join", &token]).with(6);
+    for said in ["has been used", "belongs to no cluster", "with a new token run  dddns join TOKEN"] {
+        assert!(ended.stderr.contains(said), "{}", ended.stderr);
+    }
+    assert!(!cellar.file("cluster.key").exists());
+    cellar.dddns(&["run"]).with(1).saying(&["belongs to no cluster", "dddns join TOKEN", "dddns init"]);
+    cellar.dddns(&["join", &garage.invite()]).with(0);
+}
+
+#[test]
+fn a_join_that_is_given_up_for_another_cluster_takes_nothing_there() {
+    let (garage, attic) = (Machine::set_up("garage"), Machine::set_up("attic"));
+    let token = {
+        let _running = garage.start();
+        garage.invite()
+    };
+    let _running = attic.start();
+    let cellar = Machine::new();
+    let_in_and_not_confirmed(&cellar, &garage, &token);
+    assert!(fs::read_to_string(cellar.file("state.json")).unwrap().contains("\"garage\""));
+    cellar.dddns(&["join", &attic.invite()]).with(0);
+    let state = fs::read_to_string(cellar.file("state.json")).unwrap();
+    assert!(state.contains("\"attic\"") && !state.contains("\"garage\""), "{state}");
 }
 
 #[test]

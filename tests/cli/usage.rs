@@ -20,6 +20,9 @@ fn wrong_usage_ends_with_2_and_says_how_it_is_right() {
         &["init", "--name", "two words"],
         &["init", "--listen", "7733"],
         &["init", "--listen", "0.0.0.0:0"],
+        &["init", "--listen", "224.0.0.1:7733"],
+        &["init", "--listen", "255.255.255.255:7733"],
+        &["join", "dddns1", "--listen", "[ff02::1]:7733"],
         &["invite", "--ttl", "1"],
         &["join", "dddns1", "--timeout", "25h"],
         &["join", "dddns1", "--timeout", "18446744073709551615s"],
@@ -47,6 +50,21 @@ fn without_a_running_node_commands_end_with_4() {
     for machine in [&nothing, &stopped] {
         for args in [&["status"][..], &["status", "--json"], &["addr"], &["addr", "attic"], &["events"], &["invite"]] {
             machine.dddns(args).with(4).saying(&["no node runs on", "dddns run"]);
+        }
+    }
+}
+
+#[test]
+fn a_state_directory_that_is_a_file_is_said_to_be_none() {
+    let machine = Machine::set_up("garage");
+    let file = machine.file("node.key");
+    // Elsewhere the system says of the second one only that it is not there.
+    let below = cfg!(unix).then(|| file.join("below"));
+    for path in [file].into_iter().chain(below) {
+        let path = path.to_str().unwrap();
+        let told = format!("{path} is no folder");
+        for command in [&["status"][..], &["run"], &["init"], &["config", "check"]] {
+            machine.dddns(&[&["--state-dir", path], command].concat()).with(1).saying(&[&told, "--state-dir"]);
         }
     }
 }
