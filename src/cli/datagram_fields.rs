@@ -1,8 +1,10 @@
 //! The fields of a datagram, in the order of its bytes: the layouts of `spec/formats.md`, for people.
 
+use crate::wire::body::Body;
 use crate::wire::datagram::SEAL_LEN;
 use crate::wire::header::{Header, MAGIC_VERSION, TAG_LEN};
-use crate::wire::id::InviteId;
+use crate::wire::heartbeat::Heartbeat;
+use crate::wire::id::{Index, InviteId};
 use crate::wire::kind::Kind;
 use crate::wire::message::Message;
 
@@ -88,8 +90,7 @@ fn tagged(reader: &mut Reader<'_>, kind: Kind, datagram: &[u8]) {
         reader.take(body.min(SEAL_LEN), "seal tag", |_| "Poly1305".to_owned());
     } else {
         let all = reader.rest;
-        let (plain, _) = all.split_at_checked(body).unwrap_or_default();
-        plain_body(reader, kind, datagram, plain);
+        plain_body(reader, kind, datagram, body);
         let extra = body.saturating_sub(all.len() - reader.rest.len());
         if extra > 0 {
             reader.take(extra, "?", |_| "more than the type has".to_owned());
@@ -98,19 +99,8 @@ fn tagged(reader: &mut Reader<'_>, kind: Kind, datagram: &[u8]) {
     reader.take(TAG_LEN, "tag", |_| "HMAC-SHA-256 under V(T), not checked".to_owned());
 }
 
-fn plain_body(reader: &mut Reader<'_>, kind: Kind, datagram: &[u8], body: &[u8]) {
-    let message = datagram.first_chunk().and_then(|header: &[u8; Header::LEN]| {
-        let header = Header::from_bytes(header).ok()?;
-        Message::decode(&header, body).ok()
-    });
-    let reflection = match message {
-        Some(Message::Heartbeat(heartbeat)) => {
-            heartbeat.reflection.map_or_else(|| "none".to_owned(), |at| at.to_string())
-        }
-        Some(Message::HeartbeatAck(ack)) => ack.reflection.to_string(),
-        Some(_) | None => "not an address".to_owned(),
-    };
-    let mut left = body.len();
+fn plain_body(reader: &mut Reader<'_>, kind: Kind, datagram: &[u8], body: usize) {
+    let mut left = body;
     // What is missing is missing from the body: the last bytes are the tag.
     let mut part = |whole: usize, name: &'static str, meaning: &dyn Fn(&[u8]) -> String| {
         let length = whole.min(left);
@@ -121,11 +111,40 @@ fn plain_body(reader: &mut Reader<'_>, kind: Kind, datagram: &[u8], body: &[u8])
         Kind::HEARTBEAT | Kind::HEARTBEAT_ACK => {
             part(8, if kind == Kind::HEARTBEAT { "seen" } else { "acked" }, &plus_one);
             part(8, "digest", &|_| "of the sender's member list".to_owned());
-            part(18, "reflection", &|_| format!("{reflection} (masked)"));
+            part(18, "reflection", &|masked| reflection(datagram, masked));
         }
         Kind::PATH_CHALLENGE => part(8, "challenge", &|_| "to be sent back".to_owned()),
         Kind::PATH_RESPONSE => part(8, "response", &|_| "the challenge it answers".to_owned()),
         _ => {}
+    }
+}
+
+/// What stands under the mask, whatever else is wrong with the datagram. The mask is made of the header, so where that is
+/// malformed there is doubt.
+fn reflection(datagram: &[u8], masked: &[u8]) -> String {
+    let Some(head) = datagram.first_chunk::<{ Header::LEN }>() else { return String::new() };
+    let &[_, kind, step, flags, a, b, c, d, ref counter @ ..] = head;
+    let receiver = Index(u32::from_be_bytes([a, b, c, d]));
+    let under = |flags: u8| {
+        // The mask depends on the XOR of the header's halves alone. `Header` has no flags; the counter's bits below them
+        // change it in the same way.
+        let counter = u64::from_be_bytes(*counter) ^ u64::from(flags) << 32;
+        unmasked(&Header { kind: Kind(kind), step, receiver, counter }, masked)
+    };
+    match (flags, receiver) {
+        (0, Index::NONE) => format!("{} (masked; right only if index 0 is what was sent)", under(0)),
+        (0, _) => format!("{} (masked)", under(0)),
+        _ => format!("{} (masked; without the flags {})", under(flags), under(0)),
+    }
+}
+
+/// An address that travelled under this header.
+fn unmasked(header: &Header, masked: &[u8]) -> String {
+    // A Heartbeat may say anything before its reflection.
+    match Heartbeat::decode(header, &[&[0; 16], masked].concat()) {
+        Ok(Heartbeat { reflection: Some(address), .. }) => address.to_string(),
+        Ok(Heartbeat { reflection: None, .. }) => "none".to_owned(),
+        Err(_) => "not an address".to_owned(),
     }
 }
 

@@ -7,9 +7,11 @@ use dddns::wire::datagram::{Datagram, MAX_DATAGRAM};
 use dddns::wire::header::Header;
 use dddns::wire::heartbeat::Heartbeat;
 use dddns::wire::id::{Digest, Index, NodeId};
+use dddns::wire::initiation::{InitiationPayload, Mode};
 use dddns::wire::kind::Kind;
 use dddns::wire::members_request::MembersRequest;
 use dddns::wire::message::Message;
+use dddns::wire::response::ResponsePayload;
 
 use super::sessions::sessions;
 
@@ -67,6 +69,38 @@ fn no_body_makes_a_decoder_allocate() {
     });
     assert_eq!(count, 0);
     assert!(accepted > 1000 && refused > 0, "{accepted} accepted, {refused} refused");
+}
+
+#[test]
+fn no_payload_of_a_handshake_makes_a_decoder_allocate() {
+    let (mut accepted, mut refused) = ([0; 2], [0; 2]);
+    let mut count = |which: usize, right: bool| {
+        if right { accepted[which] += 1 } else { refused[which] += 1 }
+    };
+    let allocated = allocations(|| {
+        for mode in [Mode::Member, Mode::Join] {
+            for payload in [NAMELESS, NAMED].into_iter().flat_map(changed) {
+                let read = InitiationPayload::from_bytes(mode, &payload);
+                count(0, read.is_ok_and(|read| read.to_bytes() == payload));
+            }
+            for payload in [ACCEPTING, REFUSING].into_iter().flat_map(changed) {
+                let read = ResponsePayload::from_bytes(mode, &payload);
+                count(1, read.is_ok_and(|read| read.to_bytes() == payload));
+            }
+        }
+    });
+    assert_eq!(allocated, 0);
+    assert!(accepted.iter().chain(&refused).all(|&count| count > 1000), "{accepted:?} accepted, {refused:?} refused");
+}
+
+/// A payload with each of its bytes changed to every value.
+fn changed<const N: usize>(payload: [u8; N]) -> impl Iterator<Item = [u8; N]> {
+    let with = move |at: usize, value: u8| {
+        let mut changed = payload;
+        changed[at] = value;
+        changed
+    };
+    (0..N).flat_map(move |at| (0..=255).map(move |value| with(at, value)))
 }
 
 #[test]
@@ -141,4 +175,42 @@ const RECORD: [u8; 123] = {
     body[59] = 1;
     body[60] = b'a';
     body
+};
+
+/// Payload 1 between members: an incarnation, and no name.
+const NAMELESS: [u8; InitiationPayload::LEN] = {
+    let mut payload = [0; InitiationPayload::LEN];
+    payload[0] = 7;
+    payload
+};
+
+/// Payload 1 of a joiner: an incarnation and the name "a".
+const NAMED: [u8; InitiationPayload::LEN] = {
+    let mut payload = NAMELESS;
+    payload[8] = 1;
+    payload[9] = b'a';
+    payload
+};
+
+/// Payload 2 between members: an index, where the initiation came from, a clock and an incarnation.
+const ACCEPTING: [u8; ResponsePayload::LEN] = {
+    let mut payload = [0; ResponsePayload::LEN];
+    let mut at = 0;
+    while at < 39 {
+        payload[at] = 3;
+        at += 1;
+    }
+    payload[4] = 0;
+    payload
+};
+
+/// Payload 2 for a joiner whose invite was used.
+const REFUSING: [u8; ResponsePayload::LEN] = {
+    let mut payload = ACCEPTING;
+    payload[0] = 0;
+    payload[1] = 0;
+    payload[2] = 0;
+    payload[3] = 0;
+    payload[4] = 2;
+    payload
 };

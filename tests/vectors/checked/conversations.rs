@@ -1,6 +1,7 @@
 //! Conversations: each machine alone, told what the file says that it is told, says what the file says that it says and knows
 //! what it is to know.
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use dddns::auth::invite::Token;
@@ -76,9 +77,8 @@ fn replay(conversation: Vector<'_>, setup: &Setup) {
     let mut life = Life { begin: start(), node: None, said: said.collect(), next: 0 };
     for (at_ms, turn) in turns {
         // Timers of this very moment come after it, but before the state at its end.
-        let state =
-            matches!(&turn, Turn::Told(event) if matches!(event.text("event"), "state" | "stop" | "invite" | "join"));
-        life.wait(if state { at_ms + 1 } else { at_ms });
+        let after = matches!(&turn, Turn::Told(event) if !matches!(event.text("event"), "start" | "move"));
+        life.wait(if after { at_ms + 1 } else { at_ms });
         match turn {
             Turn::Told(event) => life.told(setup, event),
             Turn::Comes(event) => life.comes(at_ms, event),
@@ -143,6 +143,11 @@ impl Life<'_> {
                 let token: Token = event.text("text").parse().expect("a token");
                 self.node.as_mut().expect("it runs").join(now, &token).expect("it may join");
             }
+            "forget" => {
+                let other = NodeId(event.array("node_id"));
+                self.node.as_mut().expect("it runs").forget(now, other).expect("a member");
+            }
+            "leave" => self.node.as_mut().expect("it runs").leave(now).expect("a member"),
             "stop" => {
                 self.node.as_mut().expect("it runs").shutdown(now);
                 self.drain(at_ms);
@@ -157,7 +162,9 @@ impl Life<'_> {
     fn comes(&mut self, at_ms: u64, event: Vector<'_>) {
         let now = self.instant(at_ms);
         let node = self.node.as_mut().expect("it runs");
-        let result = node.handle_datagram(now, event.address("from").socket_addr(), &mut event.bytes("datagram"));
+        // A stranger's need not be an address.
+        let from: SocketAddr = event.text("from").parse().expect("an IP address and a port");
+        let result = node.handle_datagram(now, from, &mut event.bytes("datagram"));
         let verdict = result.map_or_else(|reason| reason.as_str(), |()| "accepted");
         assert_eq!(verdict, event.get("arrives").text("verdict"), "{}", event.0);
         self.drain(at_ms);
@@ -200,11 +207,12 @@ fn conversations_end_as_they_should() {
     const C: &str = "203.0.113.1:7733";
     let both: &[End] = &[("a", A, &["b up 198.51.100.1:7733"]), ("b", B, &["a up 192.0.2.1:7733"])];
     let (new_a, new_b) = ("192.0.2.2:7733", "198.51.100.2:7733");
-    let expected: [(&str, &[End]); 7] = [
+    let expected: [(&str, &[End]); 12] = [
         ("joining by invite", both),
         ("meeting and parting", &[("a", A, &["b left 198.51.100.1:7733"])]),
         ("one moves", &[("a", A, &["b up 198.51.100.2:7733"]), ("b", new_b, &["a up 192.0.2.1:7733"])]),
         ("a copy comes first", both),
+        ("a forwarder, and the old path answers", both),
         (
             "two move at once",
             &[
@@ -222,6 +230,17 @@ fn conversations_end_as_they_should() {
             ],
         ),
         ("under load", both),
+        ("what strangers get", &[("a", "", &[]), ("b", "", &[])]),
+        (
+            "two joiners with one invite",
+            &[
+                ("a", A, &["b up 198.51.100.1:7733"]),
+                ("b", B, &["a up 192.0.2.1:7733"]),
+                ("c", "", &["node-q2qkg35t unknown 192.0.2.1:7733"]),
+            ],
+        ),
+        ("a member is removed", both),
+        ("a member leaves", &[("a", A, &["c up 203.0.113.1:7733"]), ("b", B, &[]), ("c", C, &["a up 192.0.2.1:7733"])]),
     ];
     each("conversations", |conversation| {
         let (_, ends) = expected.iter().find(|(name, _)| *name == conversation.name()).expect("an expected end");

@@ -9,8 +9,10 @@ use dddns::auth::identity::Identity;
 use dddns::auth::invite::Token;
 use dddns::config::{Cluster, ClusterKey};
 use dddns::wire::datagram::Datagram;
+use dddns::wire::header::Header;
 use dddns::wire::id::{ClusterId, Incarnation, Index, InviteId};
 use dddns::wire::initiation::{Initiation, InitiationPayload, Mode};
+use dddns::wire::kind::Kind;
 use dddns::wire::response::{Response, ResponsePayload, Verdict};
 use serde_json::{Value, json};
 
@@ -190,8 +192,11 @@ fn vector(made: &Made) -> Value {
 /// Datagrams of these handshakes, each with one fault.
 pub(super) fn faults() -> Vec<Value> {
     let [members, joining, _] = all();
-    [faulty_initiations(&members), faulty_joins(&joining), faulty_responses(&members), faulty_cookies(&members)]
-        .concat()
+    let mut faults =
+        [faulty_initiations(&members), faulty_joins(&joining), faulty_responses(&members), faulty_cookies(&members)]
+            .concat();
+    faults.push(without_session(&members));
+    faults
 }
 
 fn faulty(of: &Made, to: &str, name: &str, datagram: &[u8], verdict: &str) -> Value {
@@ -321,4 +326,13 @@ fn faulty_cookies(of: &Made) -> Vec<Value> {
         case("with a changed cookie", &flipped(reply, 24), "handshake"),
         case("to another Initiation", &[&reply[..24], &other].concat(), "handshake"),
     ]
+}
+
+/// What the initiator would say next, had the responder answered.
+fn without_session(of: &Made) -> Value {
+    let t = CLOCK_MS / 30_000;
+    let step = t.to_le_bytes()[0];
+    let header = Header { kind: Kind::LEAVE, step, receiver: Role::RESPONDER.index(), counter: 0 };
+    let datagram = of.keys.initiator.datagram(&header.to_bytes(), &[], false, t);
+    faulty(of, "responder", "a Leave with an index of no session", &datagram, "unknown-index")
 }

@@ -1,6 +1,7 @@
 //! The stage of a conversation: machines with nodes on them, the datagrams under way, and the record of what happens.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use dddns::auth::invite::Token;
@@ -16,7 +17,7 @@ use super::onlooker::Onlooker;
 use crate::fixed::{CLUSTER_ID, CLUSTER_KEY};
 use crate::net::{LATENCY_MS, Setup, deadline_ms};
 use crate::noise::{public_key, sha256};
-use crate::text::{address, hex};
+use crate::text::{address, hex, unhex};
 
 /// By whom datagrams are that no machine sent.
 pub(super) const STRANGER: &str = "stranger";
@@ -27,10 +28,14 @@ pub(super) struct Net {
     now_ms: u64,
     machines: Vec<Machine>,
     /// By time of arrival and order of sending: where from, where to, and which event it is.
-    flying: BTreeMap<(u64, usize), (Address, Address, Vec<u8>)>,
+    flying: BTreeMap<(u64, usize), (SocketAddr, Address, Vec<u8>)>,
     events: Vec<Value>,
     /// The next datagram of this type between these two is copied, and the copy comes from this address and is faster.
     pub(super) copied: Option<(Kind, Address, Address, Address)>,
+    /// The next datagram of each of these types, from the one address to the other, is lost.
+    pub(super) lost: Vec<(Kind, Address, Address)>,
+    /// Somebody at the first address sends on, at once, what comes there from one of the two others: to the other one.
+    pub(super) forwarder: Option<(Address, [Address; 2])>,
 }
 
 struct Machine {
@@ -45,7 +50,16 @@ impl Net {
         let begin = Instant::now();
         let machine = |setup: Setup| Machine { address: setup.address, setup, node: None };
         let machines = setups.into_iter().map(machine).collect();
-        Self { begin, now_ms: 0, machines, flying: BTreeMap::new(), events: Vec::new(), copied: None }
+        Self {
+            begin,
+            now_ms: 0,
+            machines,
+            flying: BTreeMap::new(),
+            events: Vec::new(),
+            copied: None,
+            lost: Vec::new(),
+            forwarder: None,
+        }
     }
 
     fn instant(&self) -> Instant {
@@ -104,13 +118,18 @@ impl Net {
         }
     }
 
-    fn deliver(&mut self, event: usize, from: Address, to: Address, mut datagram: Vec<u8>) {
+    fn deliver(&mut self, event: usize, from: SocketAddr, to: Address, mut datagram: Vec<u8>) {
         let now = self.instant();
+        if let Some((address, [one, other])) = self.forwarder.filter(|(address, _)| *address == to) {
+            let to = if from == one.socket_addr() { other } else { one };
+            self.send(STRANGER, address.socket_addr(), to, &datagram, 1);
+            return;
+        }
         let there = |machine: &Machine| machine.address == to && machine.node.is_some();
         let Some(place) = self.machines.iter().position(there) else { return };
         let machine = &mut self.machines[place];
         let Some(node) = &mut machine.node else { return };
-        let verdict = match node.handle_datagram(now, from.socket_addr(), &mut datagram) {
+        let verdict = match node.handle_datagram(now, from, &mut datagram) {
             Ok(()) => "accepted",
             Err(reason) => reason.as_str(),
         };
@@ -134,13 +153,17 @@ impl Net {
             let kind = Kind(datagram[1]);
             let copy = self.copied.take_if(|copied| (copied.0, copied.1, copied.2) == (kind, from, to));
             if let Some((_, _, _, elsewhere)) = copy {
-                self.send(STRANGER, elsewhere, to, &datagram, LATENCY_MS - 5);
+                self.send(STRANGER, elsewhere.socket_addr(), to, &datagram, LATENCY_MS - 5);
             }
-            self.send(&label, from, to, &datagram, LATENCY_MS);
+            self.send(&label, from.socket_addr(), to, &datagram, LATENCY_MS);
+            if let Some(lost) = self.lost.iter().position(|lost| *lost == (kind, from, to)) {
+                self.lost.remove(lost);
+                self.flying.remove(&(self.now_ms + LATENCY_MS, self.events.len() - 1));
+            }
         }
     }
 
-    pub(super) fn send(&mut self, by: &str, from: Address, to: Address, datagram: &[u8], latency_ms: u64) {
+    pub(super) fn send(&mut self, by: &str, from: SocketAddr, to: Address, datagram: &[u8], latency_ms: u64) {
         self.flying.insert((self.now_ms + latency_ms, self.events.len()), (from, to, datagram.to_vec()));
         let entry = json!({
             "by": by,
@@ -168,6 +191,28 @@ impl Net {
         self.drain(place);
         // What comes later finds nobody.
         self.machines[place].node = None;
+    }
+
+    pub(super) fn forget(&mut self, label: &str, other: &str) {
+        let (place, now) = (self.place(label), self.instant());
+        let other = self.machines[self.place(other)].setup.id();
+        self.event("forget", json!({"machine": label, "node_id": hex(other.0)}));
+        self.machines[place].node.as_mut().expect("it runs").forget(now, other).expect("a member");
+        self.drain(place);
+    }
+
+    pub(super) fn leave(&mut self, label: &str) {
+        let (place, now) = (self.place(label), self.instant());
+        self.event("leave", json!({"machine": label}));
+        self.machines[place].node.as_mut().expect("it runs").leave(now).expect("a member");
+        self.drain(place);
+    }
+
+    /// The last datagram of this type that was sent to this address.
+    pub(super) fn last(&self, kind: Kind, to: Address) -> Vec<u8> {
+        let (kind, to) = (kind.to_string(), to.to_string());
+        let sent = self.events.iter().rfind(|event| event["type"] == kind.as_str() && event["to"] == to.as_str());
+        unhex(sent.and_then(|event| event["datagram"].as_str()).expect("one was sent"))
     }
 
     pub(super) fn invite(&mut self, label: &str) -> Token {
