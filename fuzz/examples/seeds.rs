@@ -5,26 +5,33 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use dddns::wire::datagram::SEAL_LEN;
+use dddns::wire::header::{Header, TAG_LEN};
+use dddns::wire::kind::Kind;
 use serde_json::Value;
 
-/// Of a tagged datagram, the tag, and the tag of a sealed body.
-const TAG: usize = 16;
-
 fn main() -> io::Result<()> {
-    for vector in vectors("datagrams")? {
-        write("decode", &vector, hex(&vector["datagram"]))?;
+    for file in ["datagrams", "bodies", "payloads", "orders", "handshake-faults"] {
+        for vector in vectors(file)? {
+            put("decode", &name(file, &vector), &decodable(&vector))?;
+        }
     }
-    for vector in vectors("bodies")? {
-        // The target takes what is in the place of a sealed body for the plain one.
-        let sealed = ["Locate", "Located", "Rendezvous", "MembersRequest", "Members"].contains(&text(&vector["type"]));
-        let tags = vec![0x55; if sealed { 2 * TAG } else { TAG }];
-        write("decode", &vector, [hex(&vector["header"]), hex(&vector["body"]), tags].concat())?;
+    for vector in vectors("handshakes")? {
+        let whole = [&vector["initiation"], &vector["response"], &vector["cookie"]["cookie_reply"]];
+        for (number, part) in whole.into_iter().chain([&vector["payload_1"], &vector["payload_2"]]).enumerate() {
+            put("decode", &format!("{}-{number}", name("handshakes", &vector)), &hex(part))?;
+        }
     }
-    for vector in vectors("payloads")? {
-        write("decode", &vector, hex(&vector["payload"]))?;
+    for (file, list) in [("sessions", "datagrams"), ("conversations", "events")] {
+        for vector in vectors(file)? {
+            let said = vector[list].as_array().into_iter().flatten().filter(|entry| entry["datagram"].is_string());
+            for (number, entry) in said.enumerate() {
+                put("decode", &format!("{}-{number}", name(file, &vector)), &decodable(entry))?;
+            }
+        }
     }
     for vector in vectors("invites")? {
-        write("invite", &vector, first_kind(text(&vector["text"])))?;
+        put("invite", &name("invites", &vector), &first_kind(text(&vector["text"])))?;
     }
     for (target, name, content) in [
         ("config", "empty", ""),
@@ -94,9 +101,24 @@ fn vectors(file: &str) -> io::Result<Vec<Value>> {
     Ok(file["vectors"].as_array_mut().map(std::mem::take).unwrap_or_default())
 }
 
-fn write(target: &str, vector: &Value, bytes: Vec<u8>) -> io::Result<()> {
+/// What the decoder is to be asked about: a datagram or a payload as it is; a plain body as a datagram that has it, since
+/// the target takes what is in the place of a sealed body for the plain one.
+fn decodable(vector: &Value) -> Vec<u8> {
+    let whole = hex(&vector["datagram"]);
+    if !vector["body"].is_string() {
+        return [whole, hex(&vector["payload"])].concat();
+    }
+    let mut datagram = if whole.is_empty() { hex(&vector["header"]) } else { whole };
+    datagram.truncate(Header::LEN);
+    let sealed = datagram.get(1).is_some_and(|&kind| Kind(kind).is_sealed());
+    let behind = if sealed { SEAL_LEN + TAG_LEN } else { TAG_LEN };
+    [datagram, hex(&vector["body"]), vec![0x55; behind]].concat()
+}
+
+/// What to call a vector of this file.
+fn name(file: &str, vector: &Value) -> String {
     let letters = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
-    put(target, &text(&vector["name"]).chars().map(letters).collect::<String>(), &bytes)
+    format!("{file}-{}", text(&vector["name"]).chars().map(letters).collect::<String>())
 }
 
 fn put(target: &str, name: &str, bytes: &[u8]) -> io::Result<()> {
