@@ -34,17 +34,17 @@ def create(path: str, name: str) -> None:
 
 
 def join(path: str, name: str, token: str) -> None:
-    """A joiner; one that was in a cluster before keeps its identity."""
+    """A joiner; until it is accepted it stays what it was before. An earlier invite is forgotten (MEMB-16)."""
     if os.path.exists(path):
         state = State.read(path)
-        state.name, state.token = name, token
+        state.name, state.token, state.accepted = name, token, False
     else:
         state = State(Identity().private_key, name, token=token)
     state.write(path)
 
 
 def run(path: str, listen: Address, heartbeat: float) -> int:
-    """Runs a node; 6 if its invite came to nothing."""
+    """Runs a node; 6 if its invite came to nothing and it is outside of any cluster."""
     node = Node(State.read(path), listen, heartbeat, lambda state: state.write(path), say)
 
     def stop(_signal: int, _frame: object) -> None:

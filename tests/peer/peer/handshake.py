@@ -1,7 +1,7 @@
 """Noise_IKpsk2 handshakes from either end (cryptography.md sections 3 and 5), without any I/O.
 
 The `noise` package changes its state when a message does not decrypt. An initiator therefore keeps its ephemeral key
-and makes the state anew for every Response (the last note of state-machine.md section 2).
+and makes the state anew for every Response (a note of state-machine.md section 2).
 """
 
 from __future__ import annotations

@@ -16,13 +16,16 @@ REFUSALS = {1: "the invite has expired", 2: "the invite has been used", 3: "the 
 
 
 class Joiner:
-    """Goes on until a member has sent a tagged datagram and the own record has come, or the inviter has refused."""
+    """Goes on until a member has sent a tagged datagram and the own record has come, or the inviter has refused.
 
-    def __init__(self, node: Node, token: Token) -> None:
-        self._node, self.token = node, token
+    Until it is accepted the node still is what it was before, and nothing but a verdict changes its joining (MEMB-16).
+    """
+
+    def __init__(self, node: Node, token: Token, accepted: bool = False) -> None:
+        self._node, self.token, self.accepted = node, token, accepted
         self.attempt: Attempt | None = None
         self.inviter = node_id(token.inviter)
-        self._waits = node.cluster is not None  # for a sign of membership: accepted, perhaps before a restart
+        self._waits = accepted  # for a sign of membership, perhaps since before a restart
         self._due = self._begin_again_at = node.now()
         self._secrets = Secrets(1, token.invite, join_prologue(token.invite), invite_psk(token.secret))
 
@@ -56,9 +59,10 @@ class Joiner:
         """The inviter's verdict. Whether this node is let in."""
         self.attempt = None
         if payload.verdict != ACCEPTED:
-            self._node.refused(REFUSALS[payload.verdict])
+            self._node.refused(REFUSALS[payload.verdict], self.accepted)
             return False
         if not self._node.accepted(payload.cluster_id, payload.cluster_key, self.token.inviter):
             return False
-        self._waits, self._begin_again_at = True, self._node.now() + PENDING
+        self.accepted = self._waits = True
+        self._begin_again_at = self._node.now() + PENDING
         return True

@@ -55,8 +55,7 @@ class Farewell:
 
     removal: Record
     due: float
-    told: int = 0
-    confirmed: set[bytes] = field(default_factory=set)
+    times: int = 0
 
 
 class Lists:
@@ -110,6 +109,11 @@ class Lists:
 
     def on_members(self, link: Link, message: Members) -> None:
         """A page that was asked for, or news: nothing in the message says which."""
+        if self.farewell is not None:
+            if message.removes(self._node.identity.id):
+                self._node.forget_link(link)  # it has confirmed; no other record concerns a node that leaves
+                self.tick()
+            return
         reading = self._reading
         results = [self._take(link, record) for record in message.records]
         if self._node.cluster is None or link.id not in self._node.links:
@@ -147,10 +151,8 @@ class Lists:
             return Merged.KNOWN  # a record before this one removed this node
         known = node.members.get(record.id)
         if record.id == link.id and known is not None and record.admission > known.admission:
-            return Merged.KNOWN  # MEMB-4
-        if self.farewell is not None and record == self.farewell.removal:
-            self.farewell.confirmed.add(link.id)
-            return Merged.KNOWN
+            if known.admitted_by != NOBODY:
+                return Merged.KNOWN  # MEMB-4
         result = node.members.merge(record, lambda: self._afford(link))
         if result is Merged.NEWS:
             if record.id != node.identity.id:
@@ -229,45 +231,50 @@ class Lists:
             self._reading = None
 
     def leave_cluster(self) -> None:
-        """Begins to say that this node removes itself; without its own record it has only Leave to say."""
-        if self._node.identity.id not in self._node.members:
-            self._say_leave(self._told())
+        """Begins to say that this node removes itself; without its own record, or peers, it has only Leave to say."""
+        if self.farewell is not None:
+            return
+        if self._node.identity.id not in self._node.members or not self._listening():
+            self._say_leave()
             return
         removal = self._node.members.removal(self._node.identity.id, self._node.identity.id)
         self.farewell = Farewell(removal, self._node.now())
+        self._node.joiner = None
+        self._node.save()
 
-    def _told(self) -> list[Link]:
-        """The peers that a node which leaves tells so."""
+    def _listening(self) -> list[Link]:
+        """The peers that a node which leaves tells so, until they have confirmed it, which ends their link."""
         return [link for link in self._node.links.values() if link.state in (UP, SUSPECT)]
 
     def _say_farewell(self, farewell: Farewell) -> None:
-        now = self._node.now()
-        waiting = [link for link in self._told() if link.id not in farewell.confirmed]
-        if waiting and farewell.told < FAREWELLS_MAX:
-            if now >= farewell.due:
-                farewell.told, farewell.due = farewell.told + 1, now + FAREWELL_RESEND
-                for link in waiting:
-                    self._node.send(link, Members(False, (farewell.removal,)))
-        elif not waiting or now >= farewell.due:
-            self._say_leave(waiting)
+        now, listening = self._node.now(), self._listening()
+        if listening and now < farewell.due:
+            return
+        if listening and farewell.times < FAREWELLS_MAX:
+            farewell.times, farewell.due = farewell.times + 1, now + FAREWELL_RESEND
+            for link in listening:
+                self._node.send(link, Members(False, (farewell.removal,)))
+        else:
+            self._say_leave()
 
-    def _say_leave(self, peers: list[Link]) -> None:
-        for link in peers:
+    def _say_leave(self) -> None:
+        """To all with which there still is a session: who has confirmed the removal has none (MEMB-17)."""
+        for link in self._node.links.values():
             self._node.send(link, Leave())
         self._node.left_cluster()
 
     def first_record(self) -> None:
-        """MEMB-3: the first node of a cluster makes its own record."""
+        """MEMB-3: made by who founds a cluster, and by who forgets the invite before its record has come (MEMB-16)."""
         self._node.members.put(first_record(self._node.identity.public_key, self._node.name))
 
     # --- time ---
 
     def tick(self) -> None:
-        """Whatever is due."""
+        """Whatever is due. A node that leaves still tells whom it let in, and reads no list."""
+        self._pass_on()
         if self.farewell is not None:
             self._say_farewell(self.farewell)
             return
-        self._pass_on()
         if self._reading is None:
             self._begin()
         if self._reading is not None:

@@ -71,7 +71,7 @@ class Liveness:
         self._observe(link, session, received, message.reflection)
         self._node.lists.compare(link, message.digest)
         path, counter = link.path, received.counter
-        if path.trial is None or source != path.trial.new:
+        if session is not link.session or path.trial is None or source != path.trial.new:
             self.acknowledge(link, session, counter, path.current)
         elif path.spend(source, ACK_SIZE):
             self.acknowledge(link, session, counter, source)

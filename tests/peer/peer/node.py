@@ -89,8 +89,10 @@ class Node:
         for record in state.records:
             self.members.put(record)
         self.responder.invites = {invite.id: invite for invite in state.invites}
-        self.joiner = Joiner(self, Token.decode(state.token)) if state.token else None
+        self.joiner = Joiner(self, Token.decode(state.token), state.accepted) if state.token else None
         if self.cluster is not None:
+            if self.identity.id not in self.members and not self.was_accepted():
+                self.lists.first_record()
             self.lists.name_myself()
             self.choose_links()
 
@@ -156,15 +158,26 @@ class Node:
         self._unsaved = True
 
     def state(self) -> State:
-        """What is stored."""
+        """What is stored: of a node that leaves, that it is removed (MEMB-16)."""
+        if self.lists.farewell is not None:
+            return State(self.identity.private_key, self.name, removed_by=self.label(self.identity.id))
         for link in self.links.values():
             if link.history:
                 self._addresses[link.id] = link.history
         addresses = {member: known for member, known in self._addresses.items() if self.members.is_member(member)}
         token = self.joiner.token.encode() if self.joiner else None
         invites = list(self.responder.invites.values())
-        key = self.identity.private_key
-        return State(key, self.name, self.cluster, token, self.removed_by, list(self.members), addresses, invites)
+        return State(
+            self.identity.private_key,
+            self.name,
+            self.cluster,
+            token,
+            self.was_accepted(),
+            self.removed_by,
+            list(self.members),
+            addresses,
+            invites,
+        )
 
     # --- links ---
 
@@ -260,6 +273,8 @@ class Node:
                 raise Discard("unknown-index")
             received = waiting.session.open(tagged, self.now())
             waiting = self.responder.confirm(tagged.receiver)
+            if waiting is None:
+                return
             member, session = wire.node_id(waiting.public_key), waiting.session
             link = self.links.get(member) or self._link_for_caller(member)
             if not self.runs.begin(link, session, waiting.address):
@@ -299,7 +314,7 @@ class Node:
             if not link.is_up or newest and session is link.session:
                 self.liveness.left(link)
             return
-        if self.joiner is not None and isinstance(message, Members) and message.removes(self.identity.id):
+        if self.was_accepted() and isinstance(message, Members) and message.removes(self.identity.id):
             self.joiner.begin_again()  # membership.md section 3, step 7: news of an earlier membership
             return
         link.heard = self.now()
@@ -340,7 +355,7 @@ class Node:
         decisions = link.path.response(message.data, self.now())
         candidate = self.finder.proves_candidate(link, message.data)
         if candidate is not None:
-            decisions += link.path.proved(candidate, link.rtt, self.now())
+            decisions += self._proved(link, candidate)
             link.candidates.pop(candidate)
         self.apply(link, decisions)
         if any(isinstance(decision, Current) for decision in decisions):
@@ -348,9 +363,14 @@ class Node:
 
     def prove(self, link: Link, address: Address) -> bool:
         """A handshake proved an address. Whether that is news, so that a Heartbeat is to be sent there."""
-        decisions = link.path.proved(address, link.rtt, self.now())
+        decisions = self._proved(link, address)
         self.apply(link, decisions)
         return any(isinstance(decision, Current) for decision in decisions)
+
+    def _proved(self, link: Link, address: Address) -> list[Decision]:
+        """ADDR-15: what was held back for a trial is not sent where this ends it, not even where it proves the same."""
+        link.withheld_ack = None
+        return link.path.proved(address, link.rtt, self.now())
 
     def apply(self, link: Link, decisions: Iterable[Decision]) -> None:
         """Does what the path rule decided."""
@@ -374,11 +394,12 @@ class Node:
                 link.withheld_ack = None
 
     def _acknowledge_withheld(self, link: Link, address: Address) -> None:
-        """A heartbeat held back for a trial is acknowledged when that is decided."""
+        """ADDR-15: a heartbeat held back is acknowledged when the trial is decided, if its session still is current."""
         if link.withheld_ack is not None:
             session, counter = link.withheld_ack
             link.withheld_ack = None
-            self.liveness.acknowledge(link, session, counter, address)
+            if session is link.session:
+                self.liveness.acknowledge(link, session, counter, address)
 
     # --- handshakes that this node begins ---
 
@@ -438,12 +459,14 @@ class Node:
 
     # --- membership ---
 
+    def was_accepted(self) -> bool:
+        """Whether the membership hangs on a token still: *accepted* or *heard* (MEMB-16)."""
+        return self.joiner is not None and self.joiner.accepted
+
     def accepted(self, cluster_id: bytes, cluster_key: bytes, inviter: bytes) -> bool:
         """membership.md section 3, steps 4 and 6; a node of another cluster gives the invite up."""
         if self.cluster is not None and self.cluster.id != cluster_id:
-            self.event("refused", why="the invite is for another cluster")
-            self.joiner = None
-            self.save()
+            self.refused("the invite is for another cluster", False)
             return False
         if self.cluster is None:
             self.cluster, self.removed_by = Cluster(cluster_id, cluster_key), None
@@ -461,30 +484,36 @@ class Node:
             self.own_record_came()
 
     def own_record_came(self) -> None:
-        """The end of joining."""
+        """The end of joining, if the inviter has accepted."""
+        if self.was_accepted():
+            self.joiner = None
+            self.save()
+
+    def refused(self, why: str, ends_membership: bool) -> None:
+        """An invite came to nothing; a membership that it gave ends with it, one from before stays (MEMB-16)."""
+        self.event("refused", why=why)
         self.joiner = None
         self.save()
-
-    def refused(self, why: str) -> None:
-        """An invite came to nothing; a membership that was not confirmed ends with it (step 7)."""
-        self.event("refused", why=why)
-        self._forget_cluster()
-        self.running, self.failure = False, why
+        if ends_membership:
+            self._forget_cluster()
+        if self.cluster is None and self.removed_by is None:
+            self.running, self.failure = False, why
 
     def was_removed(self, removal: Record) -> None:
-        """Section 5: a node that learns of its own removal ends all links and invites, and keeps its identity."""
+        """Section 5: a node that learns of its own removal ends all links and invites; an invite may let it back in."""
         self.removed_by = self.label(removal.admitted_by)
         self.event("removed-myself", by=self.removed_by)
         self._forget_cluster()
 
     def left_cluster(self) -> None:
-        """The end of a farewell."""
+        """The end of a farewell; who was removed says none."""
+        self.removed_by = self.joiner = None
         self._forget_cluster()
         self.event("left-cluster")
         self.running = False
 
     def _forget_cluster(self) -> None:
-        self.cluster = self.joiner = self.lists.farewell = None
+        self.cluster = self.lists.farewell = None
         self.links.clear()
         self.responder.unconfirmed.clear()
         self.responder.invites.clear()
@@ -549,10 +578,8 @@ class Node:
         return ready
 
     def stop(self) -> None:
-        """Says Leave on every session, stores what is to be kept, and is silent from then on."""
+        """STATE-21: says Leave to every peer, stores what is to be kept, and is silent from then on."""
         for link in self.links.values():
-            for session in (link.session, link.previous):
-                if session is not None:
-                    self.send(link, Leave(), session=session)
+            self.send(link, Leave())
         self._save(self.state())
         self._socket.close()

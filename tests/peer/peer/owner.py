@@ -90,8 +90,8 @@ def rekey(node: Node, name: str) -> None:
 
 
 def leave(node: Node) -> None:
-    """Takes this node out of its cluster."""
-    if node.cluster is None:
+    """Takes this node out of its cluster; one that was removed forgets that it was."""
+    if node.cluster is None and node.removed_by is None:
         raise ValueError("no cluster")
     node.lists.leave_cluster()
 

@@ -54,8 +54,6 @@ class Machine(Node):
         self.replay, self.label_of_machine = replay, said["label"]
         super().__init__(state, Address.parse(said["address"]), replay.heartbeat)
         self._wall_at_start_ms, self._started = int(said["clock_ms"]) + started, started / 1000
-        if self.cluster is not None and self.identity.id not in self.members:
-            self.lists.first_record()
         self.lists._news_at = float("inf")  # news go out when the file says
         self.responder._cookies = self._cookies_of_the_file  # type: ignore[method-assign]
 
@@ -314,6 +312,10 @@ class Replay:
         elif kind == "join":
             node = self.nodes[label]
             node.joiner = Joiner(node, Token.decode(event["text"]))
+        elif kind == "forget":
+            self.nodes[label].lists.remove(bytes.fromhex(event["node_id"]))
+        elif kind == "leave":
+            self.nodes[label].lists.leave_cluster()
         elif kind == "move":
             self.places[label] = Address.parse(event["address"])
         else:

@@ -74,8 +74,9 @@ class Responder:
 
     def make_invite(self, addresses: tuple[Address, ...]) -> str:
         """membership.md section 3, step 1."""
-        now_s = self._node.wall_ms() // 1000
-        spent = (i for i in self.invites.values() if i.used_by or i.expiry < now_s)
+        wall_ms = self._node.wall_ms()
+        now_s = wall_ms // 1000
+        spent = (i for i in self.invites.values() if i.used_by or i.has_expired(wall_ms))
         for old in list(spent):
             if len(self.invites) >= INVITES_MAX or old.expiry + INVITE_MEMORY < now_s:
                 del self.invites[old.id]
@@ -94,7 +95,7 @@ class Responder:
         if not crypto.same(crypto.mac1(node.identity.public_key, data[:184]), initiation.mac1):
             raise Discard("mac1")
         cluster = node.cluster
-        if cluster is None:
+        if cluster is None or node.lists.farewell is not None:
             raise Discard("no-cluster")
         invite = self.invites.get(initiation.invite) if initiation.mode == 1 else None
         if initiation.mode == 1 and invite is None:
@@ -146,7 +147,7 @@ class Responder:
             return ACCEPTED
         if invite.used_by is not None:
             return INVITE_USED
-        if invite.expiry * 1000 < self._node.wall_ms():
+        if invite.has_expired(self._node.wall_ms()):
             return INVITE_EXPIRED
         if members.full():
             return CLUSTER_FULL
@@ -157,19 +158,23 @@ class Responder:
         self._forget_old(self._node.now())
         return self.unconfirmed.get(index)
 
-    def confirm(self, index: int) -> Unconfirmed:
-        """Check 9: the first valid tagged datagram came. Raises Discard for who is no member and becomes none."""
+    def confirm(self, index: int) -> Unconfirmed | None:
+        """Check 9: the first valid tagged datagram came. Raises Discard for who is no member and becomes none.
+
+        The handshake of who fails goes on waiting. A removed node's ends without a session: it is told (MEMB-12).
+        """
         waiting = self.unconfirmed[index]
         peer = node_id(waiting.public_key)
         if waiting.invite is not None:
             self._admit(peer, waiting, waiting.invite)
-        if not self._node.members.is_member(peer):
-            del self.unconfirmed[index]
-            if waiting.invite is None and self._node.members.is_removed(peer):
-                self._tell_removed(waiting, self._node.members[peer])
+        is_member = self._node.members.is_member(peer)
+        if not is_member and (waiting.invite is not None or not self._node.members.is_removed(peer)):
             raise Discard("not-a-member")
         del self.unconfirmed[index]
-        return waiting
+        if is_member:
+            return waiting
+        self._tell_removed(waiting, self._node.members[peer])
+        return None
 
     def _admit(self, peer: bytes, waiting: Unconfirmed, invite: Invite) -> None:
         """MEMB-7: the first to confirm burns the invite; where nobody is admitted the invite stays good."""

@@ -28,6 +28,7 @@ class State:
     name: str
     cluster: Cluster | None = None
     token: str | None = None
+    accepted: bool = False  # by the token; otherwise the node still is what it was before (MEMB-16)
     removed_by: str | None = None
     records: list[Record] = field(default_factory=list)
     addresses: dict[bytes, list[Address]] = field(default_factory=dict)
@@ -40,6 +41,7 @@ class State:
             "name": self.name,
             "cluster": [self.cluster.id.hex(), self.cluster.key.hex()] if self.cluster else None,
             "token": self.token,
+            "accepted": self.accepted,
             "removed_by": self.removed_by,
             "records": [record.encode().hex() for record in self.records],
             "addresses": {member.hex(): [str(a) for a in known] for member, known in self.addresses.items()},
@@ -63,6 +65,7 @@ class State:
             value["name"],
             Cluster(*map(bytes.fromhex, value["cluster"])) if value["cluster"] else None,
             value["token"],
+            value.get("accepted", False),
             value["removed_by"],
             [Record.decode(bytes.fromhex(raw)) for raw in value["records"]],
             {bytes.fromhex(i): [Address.parse(a) for a in known] for i, known in value["addresses"].items()},
