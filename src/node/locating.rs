@@ -11,7 +11,6 @@ use crate::node::receive::Arrival;
 use crate::node::status::{PeerState, Scope};
 use crate::node::subscriptions::RENDEZVOUS_MIN;
 use crate::wire::address::Address;
-use crate::wire::body::Body;
 use crate::wire::id::NodeId;
 use crate::wire::list::List;
 use crate::wire::locate::Locate;
@@ -239,15 +238,6 @@ impl Node {
         let mut addresses = List::new();
         let _ = addresses.push(address);
         self.send(now, slot, &Rendezvous { seeker, addresses });
-    }
-
-    /// Sends a message to a peer by the path in use. Nothing is sent to a peer without session or path.
-    pub(super) fn send(&mut self, now: Instant, slot: Slot, body: &impl Body) {
-        let Some(link) = self.links.get_mut(slot) else { return };
-        let (Some(to), Some(session)) = (link.path.current(), &mut link.session) else { return };
-        if self.outbox.transmit(to, |bytes| session.encode(now, body, bytes)).is_err() {
-            self.rekey(now, slot);
-        }
     }
 }
 

@@ -40,6 +40,7 @@ mod receive;
 mod report;
 mod schedule;
 mod searching;
+mod send;
 mod shares;
 mod spreading;
 mod subscriptions;
