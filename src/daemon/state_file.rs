@@ -26,9 +26,7 @@ impl State {
     /// Whether another member has told this node that it is one: its member record comes from nobody else. Until then
     /// the cluster may not know the node.
     pub(crate) fn is_admitted(&self, own: &PublicKey) -> bool {
-        self.saved.members.iter().any(|record| {
-            record.public_key == *own && record.admitted_by != NodeId::NONE && record.admitted_by != record.id()
-        })
+        self.saved.members.iter().any(|record| record.public_key == *own && record.admitted_by != record.id())
     }
 
     /// Who removed this node from its cluster: the name, if it is known, of a member or of the node itself.
@@ -316,6 +314,9 @@ mod tests {
         let mut alone = state.clone();
         alone.saved.members[0].admitted_by = member.id();
         assert!(alone.join_is_open(&member.public_key), "its own word does not count");
+        alone.saved.members[0].admitted_by = NodeId::NONE;
+        assert!(!alone.join_is_open(&member.public_key), "a member knows it by its configuration");
+        alone.saved.members[0].admitted_by = member.id();
         alone.joined_with = None;
         assert!(!alone.join_is_open(&member.public_key), "it did not join by invite");
     }

@@ -236,6 +236,11 @@ impl Joining {
     }
 }
 
+/// Whether this is all that is known of the node's inviter: its key.
+pub(super) fn is_provisional(record: &MemberRecord) -> bool {
+    provisional(record.public_key).as_ref() == Some(record)
+}
+
 /// What a joiner knows of its inviter until the inviter's member list arrives: any other record is greater.
 fn provisional(inviter: PublicKey) -> Option<MemberRecord> {
     let name = format!("node-{}", NodeId::from(&inviter).short());

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use crate::node::Node;
 use crate::node::error::CommandError;
 use crate::node::event::Event;
+use crate::node::joining::is_provisional;
 use crate::node::links::Slot;
 use crate::node::membership::page_of;
 use crate::node::timer::NodeTimer;
@@ -43,7 +44,7 @@ impl Node {
         }
         let known = self.members.get(peer).filter(|known| known.state == MemberState::Member);
         let known = known.ok_or(CommandError::UnknownPeer)?;
-        if known.admitted_by == NodeId::NONE && !self.configured.contains_key(&peer) {
+        if is_provisional(known) && !self.configured.contains_key(&peer) {
             return Err(CommandError::Unlisted);
         }
         let record = self.removal(known);

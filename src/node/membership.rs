@@ -5,6 +5,7 @@ use std::time::Instant;
 use crate::node::Node;
 use crate::node::event::{Event, Who};
 use crate::node::history::History;
+use crate::node::joining::is_provisional;
 use crate::node::links::Slot;
 use crate::node::members::Merge;
 use crate::node::receive::Arrival;
@@ -70,10 +71,13 @@ impl Node {
     }
 
     /// Whether a record is believed from this sender: nobody admits itself again. A removed node could otherwise undo
-    /// its removal. Of an inviter, or a configured peer, whose record has not come yet, there is nothing to undo, and there
-    /// may be nobody else to tell it. Spec: MEMB-4.
+    /// its removal. Of an inviter whose record has not come yet there is nothing to undo, and there may be nobody else to
+    /// tell it; so what stands for an inviter is taken from nobody. Spec: MEMB-4.
     fn is_credible(&self, sender: NodeId, record: &MemberRecord) -> bool {
-        let known = self.members.get(sender).filter(|known| record.id() == sender && known.admitted_by != NodeId::NONE);
+        if is_provisional(record) {
+            return false;
+        }
+        let known = self.members.get(sender).filter(|known| record.id() == sender && !is_provisional(known));
         known.is_none_or(|known| record.admission <= known.admission)
     }
 

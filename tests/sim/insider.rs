@@ -757,3 +757,67 @@ fn one_who_introduces_a_seeker_falsely_without_end_hides_no_true_introduction() 
     let tried = true_ones.iter().filter(|&&at| sent.iter().any(|flight| flight.from == home(1) && flight.to == at));
     assert_eq!(tried.count(), true_ones.len());
 }
+
+/// What a host knows of a node.
+fn known(world: &mut World, host: HostId, of: HostId) -> MemberRecord {
+    let public_key = world.identity(of).public_key();
+    let mut members = world.command(host, |node, _| node.saved().members).into_iter();
+    members.find(|known| known.public_key == public_key).expect("it knows it")
+}
+
+/// `admitted by` zero, which anybody can write, is not what stands for an inviter.
+#[test]
+fn who_says_that_nobody_admitted_somebody_keeps_nobody_in() {
+    let mut world = formed(46, 4);
+    let mut liar = Liar::take_over(&mut world, 3, 0);
+    for of in [3, 2] {
+        let right = known(&mut world, 0, of);
+        liar.tell(&mut world, &[MemberRecord { admitted_by: NodeId::NONE, revision: right.revision + 1, ..right }]);
+    }
+    world.run_for(Duration::from_secs(3));
+    assert_eq!(known(&mut world, 1, 3).admitted_by, NodeId::NONE, "this test proves nothing");
+    let [honest, lying] = [2, 3].map(|host| world.id(host));
+    world.command(0, |node, now| node.forget(now, honest)).unwrap();
+    world.command(1, |node, now| node.forget(now, lying)).unwrap();
+    world.run_for(Duration::from_secs(3));
+    for (host, of) in [(0, 2), (1, 2), (0, 3), (1, 3)] {
+        assert_eq!(known(&mut world, host, of).state, MemberState::Removed, "{of} at {host}");
+    }
+}
+
+#[test]
+fn who_says_that_nobody_admitted_it_cannot_admit_itself() {
+    let mut world = formed(47, 4);
+    let mut liar = Liar::take_over(&mut world, 3, 0);
+    let right = known(&mut world, 0, 3);
+    // Host 1 hears of nothing, and nobody hears of what it does.
+    let alone = |flight: &Flight| flight.from == home(2) || flight.to == home(2);
+    world.set_adversary(Some(Box::new(move |_, flight| Interference { drop: alone(flight), sends: Vec::new() })));
+    liar.tell(&mut world, &[MemberRecord { admitted_by: NodeId::NONE, revision: right.revision + 1, ..right }]);
+    world.run_for(Duration::from_millis(300));
+    let [admitter, lying] = [1, 3].map(|host| world.id(host));
+    world.command(1, |node, now| node.forget(now, lying)).unwrap();
+    liar.tell(&mut world, &[MemberRecord { admitted_by: admitter, admission: right.admission + 1, ..right }]);
+    world.run_for(Duration::from_millis(300));
+    world.set_adversary(None);
+    world.run_for(Duration::from_secs(60));
+    for host in 0..3 {
+        assert_eq!(known(&mut world, host, 3).state, MemberState::Removed, "host {host}");
+    }
+}
+
+/// Who is known by a placeholder only may tell any number of itself.
+#[test]
+fn what_stands_for_an_inviter_is_taken_from_nobody() {
+    let mut world = formed(48, 3);
+    let mut liar = Liar::take_over(&mut world, 2, 0);
+    let stranger = invented(7, 7);
+    let name = format!("node-{}", stranger.id().short()).parse().unwrap();
+    let placeholder = MemberRecord { admitted_by: NodeId::NONE, admission: 0, revision: 0, name, ..stranger };
+    liar.tell(&mut world, &[placeholder]);
+    world.run_for(Duration::from_secs(1));
+    assert_eq!(world.status(0).peers.len(), 2);
+    liar.tell(&mut world, &[stranger]);
+    world.run_for(Duration::from_secs(1));
+    assert_eq!(world.status(0).peers.len(), 3);
+}
