@@ -23,7 +23,7 @@ from .members import first_record
 from .node import Node
 from .owner import obey, say
 from .store import Cluster, State
-from .wire import NAME, Address, Malformed
+from .wire import NAME, Address, Malformed, node_id
 
 
 def create(path: str, name: str) -> None:
@@ -34,9 +34,14 @@ def create(path: str, name: str) -> None:
 
 
 def join(path: str, name: str, token: str) -> None:
-    """A joiner; until it is accepted it stays what it was before. An earlier invite is forgotten (MEMB-16)."""
+    """A joiner; until it is accepted it stays what it was before. An earlier invite is forgotten (MEMB-16).
+
+    Raises ValueError for one that has a cluster and is invited by somebody who is no member there.
+    """
     if os.path.exists(path):
         state = State.read(path)
+        if state.cluster is not None and not state.lists_member(node_id(Token.decode(token).inviter)):
+            raise ValueError("it has a cluster, and no member of that made the token")
         state.name, state.token, state.accepted = name, token, False
     else:
         state = State(Identity().private_key, name, token=token)
@@ -91,7 +96,10 @@ def main() -> int:
     elif options.command == "create":
         create(options.state, options.name)
     elif options.command == "join":
-        join(options.state, options.name, options.token)
+        try:
+            join(options.state, options.name, options.token)
+        except ValueError as failure:
+            commands.choices["join"].error(str(failure))
     else:
         return run(options.state, options.listen, options.heartbeat)
     return 0

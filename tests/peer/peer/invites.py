@@ -8,7 +8,7 @@ import struct
 from dataclasses import dataclass
 
 from .crypto import base32, from_base32, sha256
-from .timers import INVITE_TTL_MAX
+from .timers import INVITE_SLACK, INVITE_TTL_MAX
 from .wire import Address, Malformed, require, unpack_some_address
 
 WORD, VERSION = "dddns", "1"
@@ -76,8 +76,8 @@ class Invite:
     used_by: bytes | None = None
 
     def has_expired(self, wall_ms: int) -> bool:
-        """MEMB-9: one that would live too long was made by another clock."""
-        return not 0 <= self.expiry * 1000 - wall_ms <= INVITE_TTL_MAX * 1000
+        """MEMB-9: one that would live too long, even by a clock that was set back, was made by another clock."""
+        return not 0 <= self.expiry * 1000 - wall_ms <= (INVITE_TTL_MAX + INVITE_SLACK) * 1000
 
     def to_json(self) -> dict[str, object]:
         used_by = self.used_by.hex() if self.used_by else None

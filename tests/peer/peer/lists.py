@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from .crypto import base32
 from .link import GUEST, SUSPECT, UP, Link
-from .members import NOBODY, Merged, digest, first_record
+from .members import NOBODY, Merged, digest, first_record, is_placeholder
 from .scale import is_full_mesh
 from .timers import (
     FAREWELL_RESEND,
@@ -149,10 +149,12 @@ class Lists:
         node = self._node
         if node.cluster is None:
             return Merged.KNOWN  # a record before this one removed this node
+        if is_placeholder(record):
+            return Merged.KNOWN  # MEMB-4: nobody can make one for others
         known = node.members.get(record.id)
         if record.id == link.id and known is not None and record.admission > known.admission:
-            if known.admitted_by != NOBODY:
-                return Merged.KNOWN  # MEMB-4
+            if not is_placeholder(known):
+                return Merged.KNOWN  # MEMB-4: nobody undoes its own removal
         result = node.members.merge(record, lambda: self._afford(link))
         if result is Merged.NEWS:
             if record.id != node.identity.id:

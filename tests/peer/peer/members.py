@@ -36,6 +36,11 @@ def placeholder(public_key: bytes) -> Record:
     return Record(public_key, NOBODY, 0, MEMBER, 0, "node-" + base32(node_id(public_key))[:8])
 
 
+def is_placeholder(record: Record) -> bool:
+    """MEMB-4: all of it counts; a record with a zero `admitted by` can be made by any member."""
+    return record == placeholder(record.public_key)
+
+
 def digest(records: Iterable[Record]) -> bytes:
     """MEMB-5: of all records, removed ones too, in ascending order of node ID."""
     return hashlib.sha256(b"dddns/1 members" + b"".join(r.encode() for r in records)).digest()[:8]

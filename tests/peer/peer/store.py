@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from .invites import Invite
-from .wire import Address, Record
+from .wire import MEMBER, Address, Record
 
 FORMAT = 1
 
@@ -33,6 +33,10 @@ class State:
     records: list[Record] = field(default_factory=list)
     addresses: dict[bytes, list[Address]] = field(default_factory=dict)
     invites: list[Invite] = field(default_factory=list)
+
+    def lists_member(self, member: bytes) -> bool:
+        """Whether a node is in the member list and not removed."""
+        return any(record.id == member and record.state == MEMBER for record in self.records)
 
     def write(self, path: str) -> None:
         value = {

@@ -760,6 +760,34 @@ class Rules(unittest.TestCase):
         self.assertEqual((node.cluster, node.running), (Cluster(bytes(16), bytes(32)), True))
         self.assertEqual(node.members[node.identity.id], first_record(node.identity.public_key, "x"))
 
+    def _told_to_join(self, state: State, inviter: Identity) -> tuple[int, str, bool]:
+        """The exit code, what the owner is told, and whether the token is kept; otherwise nothing has changed."""
+        token = Token.fresh(inviter.public_key, 0, (HERE,)).encode()
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "state.json")
+            state.write(path)
+            command = [sys.executable, "-m", "peer", "join", path, "--name", "y", token]
+            done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+            after = State.read(path)
+        taken = replace(state, name="y", token=token, accepted=False)
+        self.assertIn(after, (state, taken))
+        return done.returncode, done.stderr, after == taken
+
+    def test_who_has_a_cluster_takes_invites_of_its_members_only(self) -> None:
+        key, member = self.node.identity.private_key, self.node.state()
+        (inviter, removed), stranger = self.others[:2], Identity()
+        member.records.remove(self.node.members[removed.id])
+        member.records.append(self.node.members.removal(removed.id, inviter.id))
+        token = Token.fresh(inviter.public_key, 0, (HERE,)).encode()
+        accepted = State(key, "x", member.cluster, token, True, records=[placeholder(inviter.public_key)])
+        for state, by in ((member, stranger), (member, removed), (accepted, stranger)):
+            code, said, taken = self._told_to_join(state, by)
+            self.assertEqual((code, taken), (2, False))
+            self.assertIn("it has a cluster", said)
+        outside, gone = State(key, "x", token=token), State(key, "x", removed_by="y")
+        for state, by in ((outside, stranger), (gone, stranger), (member, inviter), (accepted, inviter)):
+            self.assertEqual(self._told_to_join(state, by), (0, "", True))
+
     def test_a_joiner_that_is_not_heard_begins_again(self) -> None:
         self._joining()
         for step, sent in ((9.9, []), (0.2, ["Initiation"])):
@@ -1158,7 +1186,7 @@ class Rules(unittest.TestCase):
         node, days = self.node, 24 * 3600
         token = Token.decode(node.responder.make_invite((HERE,)))
         node.wall_ms = lambda: 1_793_000_000_000
-        for ahead, expected in ((-1, 1), (0, 0), (30 * days, 0), (30 * days + 1, 1)):
+        for ahead, expected in ((-1, 1), (0, 0), (30 * days, 0), (31 * days, 0), (31 * days + 1, 1)):
             node.responder.invites[token.invite].expiry = 1_793_000_000 + ahead
             self.assertEqual(self._verdict_of(self._attempt(Identity(), token))[0], expected, ahead)
 
@@ -1168,11 +1196,25 @@ class Rules(unittest.TestCase):
         for known, taken in (
             (replace(greater, admission=1, admitted_by=self.ids[1], state=REMOVED), False),
             (first_record(link.public_key, "x"), False),
+            (replace(placeholder(link.public_key), name="x"), False),
+            (replace(placeholder(link.public_key), revision=1), False),
             (placeholder(link.public_key), True),
         ):
             members.put(known)
             self.node.lists._take(link, greater)
             self.assertEqual(members[link.id] == greater, taken)
+
+    def test_a_placeholder_is_taken_from_nobody(self) -> None:
+        link, members = self._up(0), self.node.members
+        lesser = replace(placeholder(self.others[1].public_key), name="a")
+        members.put(lesser)
+        for told in (placeholder(self.others[1].public_key), placeholder(Identity().public_key)):
+            known = members.get(told.id)
+            self._receive(link, Members(False, (told,)))
+            self.assertEqual(members.get(told.id), known)
+        greater = replace(lesser, name="b")
+        self._receive(link, Members(False, (greater,)))
+        self.assertEqual(members[greater.id], greater)
 
     def test_only_a_handshake_that_waits_gets_the_same_response_again(self) -> None:
         node, other = self.node, self.others[0]
