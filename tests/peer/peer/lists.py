@@ -210,7 +210,9 @@ class Lists:
     # --- removing and leaving ---
 
     def remove(self, member: bytes) -> None:
-        """Section 5: a member removes another."""
+        """Section 5: a member removes another, but not an inviter whose number it does not know yet."""
+        if is_placeholder(self._node.members[member]):
+            raise ValueError("the record of this inviter has not come yet: its removal would not hold")
         removal = self._node.members.removal(member, self._node.identity.id)
         self._node.members.put(removal)
         self._node.event("removed", name=removal.name, id=base32(member))

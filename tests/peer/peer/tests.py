@@ -1216,6 +1216,21 @@ class Rules(unittest.TestCase):
         self._receive(link, Members(False, (greater,)))
         self.assertEqual(members[greater.id], greater)
 
+    def test_an_inviter_of_which_only_the_placeholder_is_known_is_not_removed(self) -> None:
+        link, node = self._up(0), self.node
+        for known, kept in (
+            (placeholder(link.public_key), True),
+            (replace(placeholder(link.public_key), name="y"), False),
+        ):
+            node.members.put(known)
+            node.transmitted.clear()
+            with contextlib.redirect_stdout(io.StringIO()) as said:
+                obey(node, f"forget {crypto.base32(link.id)}")
+            answer = json.loads(said.getvalue())
+            self.assertEqual(answer.get("error", "").startswith("forget: the record of this inviter"), kept)
+            self.assertEqual(node.members[link.id] == known, kept)
+            self.assertEqual((link.id in node.links, node.transmitted == []), (kept, kept))
+
     def test_only_a_handshake_that_waits_gets_the_same_response_again(self) -> None:
         node, other = self.node, self.others[0]
         attempt = self._attempt(other)
