@@ -79,7 +79,7 @@ fn made(parts: &Parts) {
         && (2..=1024).contains(max_members)
         && (2_048..=1 << 30).contains(buffer)
         && (1..=16).contains(&listen.len())
-        && listen.iter().all(|(_, port)| *port != 0)
+        && listen.iter().all(|(ip, port)| *port != 0 && (unicast(ip) || *ip == [0; 4]))
         && peers.iter().take(4).all(|(_, ip, port)| *port != 0 && unicast(ip))
         && i32::try_from(keys.len()).is_ok_and(|peers| peers < *max_members)
         && keys.is_sorted_by(|a, b| a < b);
