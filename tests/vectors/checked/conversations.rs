@@ -207,9 +207,11 @@ fn conversations_end_as_they_should() {
     const C: &str = "203.0.113.1:7733";
     let both: &[End] = &[("a", A, &["b up 198.51.100.1:7733"]), ("b", B, &["a up 192.0.2.1:7733"])];
     let (new_a, new_b) = ("192.0.2.2:7733", "198.51.100.2:7733");
-    let expected: [(&str, &[End]); 12] = [
+    let expected: [(&str, &[End]); 14] = [
         ("joining by invite", both),
         ("meeting and parting", &[("a", A, &["b left 198.51.100.1:7733"])]),
+        ("two calls cross, and the lower node's was first", both),
+        ("two calls cross, and the lower node's was second", both),
         ("one moves", &[("a", A, &["b up 198.51.100.2:7733"]), ("b", new_b, &["a up 192.0.2.1:7733"])]),
         ("a copy comes first", both),
         ("a forwarder, and the old path answers", both),

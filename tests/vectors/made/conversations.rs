@@ -24,6 +24,8 @@ pub(super) fn vectors() -> Vec<Value> {
     vec![
         joining(),
         meeting(),
+        crossing(342, "two calls cross, and the lower node's was first"),
+        crossing(322, "two calls cross, and the lower node's was second"),
         moving(),
         copying(),
         forwarding(),
@@ -118,6 +120,22 @@ fn meeting() -> Value {
     net.vector(
         "meeting and parting",
         "Two members start at once and both call; they talk for a while; one says goodbye.",
+    )
+}
+
+/// Two members call each other within the time that a datagram takes: the second one waits longer before it calls, so
+/// that the first one has to start so much later.
+fn crossing(first_starts_ms: u64, name: &str) -> Value {
+    let mut setups = members(2);
+    setups[0].starts_ms = first_starts_ms;
+    let mut net = Net::new(setups);
+    net.run(5000);
+    net.state("a");
+    net.state("b");
+    net.vector(
+        name,
+        "Two members start so that either calls before the other's call has come. Both keep the session that the node with the lower ID \
+         began, whichever comes first, and go on receiving with the other one.",
     )
 }
 
