@@ -9,7 +9,7 @@ use crate::cli::failure::{Exit, Failure};
 use crate::daemon::config_file::{self, ConfigFile};
 use crate::daemon::file_store::NewConfig;
 use crate::daemon::state_dir::{Lock, StateDir};
-use crate::daemon::{config_template, control_socket, host_name, key_file};
+use crate::daemon::{config_template, control_socket, host_name, key_file, start};
 use crate::driver::clock;
 use crate::wire::name::Name;
 
@@ -93,12 +93,12 @@ fn refuse_missing_folder(path: &Path) -> Result<(), Failure> {
     }
 }
 
+/// The key comes before every other file of a node, so it is made only where there is none of them.
 fn identity(dir: &StateDir) -> Result<Identity, Failure> {
-    let path = dir.node_key();
-    if let Some(identity) = key_file::read_node(&path)? {
+    if let Some(identity) = start::identity(dir)? {
         return Ok(identity);
     }
     let identity = Identity::from_secret(clock::random()?);
-    key_file::write_node(&path, &identity)?;
+    key_file::write_node(&dir.node_key(), &identity)?;
     Ok(identity)
 }

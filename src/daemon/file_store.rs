@@ -61,14 +61,35 @@ impl FileStore {
     }
 }
 
+impl FileStore {
+    /// Puts away the key that is there, which must never be beside the state of another cluster. That of a cluster which
+    /// has not removed the node may be the last one that anybody has, so it is kept.
+    fn clear_key(&self, joined: &Cluster) -> io::Result<()> {
+        let path = self.dir.cluster_key();
+        let present = key_file::read_cluster(&path).map_err(io::Error::other)?;
+        let state = state_file::read(&self.dir.state()).map_err(io::Error::other)?;
+        let removed = state.is_some_and(|state| state.removed_by(&self.own).is_some());
+        let Some(other) = present.filter(|present| present != joined && !removed) else {
+            return key_file::remove_cluster(&path).map_err(io::Error::other);
+        };
+        let kept = self.dir.kept_cluster_key();
+        key_file::keep_cluster(&path, &kept).map_err(io::Error::other)?;
+        tracing::warn!(
+            "the key of cluster {}, which this node was in, is kept in {}",
+            other.id.short(),
+            kept.display()
+        );
+        Ok(())
+    }
+}
+
 impl Store for FileStore {
     /// The cluster's key goes last: a node that is cut short before it can join with the same token.
     fn joined(&mut self, cluster: &Cluster, saved: &Saved) -> io::Result<()> {
         if let Some(config) = &self.new_config {
             config.write()?;
         }
-        // That of a cluster which removed the node, if there is one: never beside the state of another cluster.
-        key_file::remove_cluster(&self.dir.cluster_key()).map_err(io::Error::other)?;
+        self.clear_key(cluster)?;
         self.save(saved)?;
         Ok(key_file::write_cluster(&self.dir.cluster_key(), cluster)?)
     }
@@ -94,7 +115,8 @@ impl Store for FileStore {
 mod tests {
     use super::*;
     use crate::config::ClusterKey;
-    use crate::wire::id::ClusterId;
+    use crate::wire::id::{ClusterId, NodeId};
+    use crate::wire::record::{MemberRecord, MemberState};
 
     #[test]
     fn a_join_leaves_the_cluster_the_invite_and_the_configuration() {
@@ -115,5 +137,48 @@ mod tests {
         assert_eq!(key_file::read_cluster(&dir.cluster_key()).unwrap(), None);
         assert_eq!(state_file::read(&dir.state()).unwrap(), Some(State::default()));
         assert!(dir.config().exists(), "what the owner said stays");
+    }
+
+    #[test]
+    fn the_key_of_another_cluster_is_kept_and_never_replaces_one_that_was() {
+        let parent = tempfile::tempdir().unwrap();
+        let dir = StateDir::locate(Some(parent.path().to_owned())).unwrap();
+        let mut store = FileStore::new(dir.clone(), PublicKey([7; 32]), None);
+        let [first, second, third] = [1, 2, 3].map(|n| Cluster { id: ClusterId([n; 16]), key: ClusterKey([n; 32]) });
+        let kept = dir.kept_cluster_key();
+        let keys = || [dir.cluster_key(), kept.clone()].map(|path| key_file::read_cluster(&path).unwrap());
+
+        store.joined(&first, &Saved::default()).unwrap();
+        store.joined(&first, &Saved::default()).unwrap();
+        assert_eq!(keys(), [Some(first.clone()), None], "it is the same one");
+        store.joined(&second, &Saved::default()).unwrap();
+        assert_eq!(keys(), [Some(second.clone()), Some(first.clone())]);
+        let error = store.joined(&third, &Saved::default()).unwrap_err().to_string();
+        assert!(error.contains(&format!("move {} elsewhere", kept.display())), "{error}");
+        assert_eq!(keys(), [Some(second.clone()), Some(first)]);
+        std::fs::remove_file(&kept).unwrap();
+        store.joined(&third, &Saved::default()).unwrap();
+        assert_eq!(keys(), [Some(third), Some(second)]);
+    }
+
+    #[test]
+    fn the_key_of_a_cluster_that_removed_the_node_goes() {
+        let parent = tempfile::tempdir().unwrap();
+        let dir = StateDir::locate(Some(parent.path().to_owned())).unwrap();
+        let own = PublicKey([7; 32]);
+        let mut store = FileStore::new(dir.clone(), own, None);
+        let [first, second] = [1, 2].map(|n| Cluster { id: ClusterId([n; 16]), key: ClusterKey([n; 32]) });
+        let removed = MemberRecord {
+            public_key: own,
+            admitted_by: NodeId([5; 16]),
+            admission: 1,
+            state: MemberState::Removed,
+            revision: 1,
+            name: "attic".parse().unwrap(),
+        };
+        store.joined(&first, &Saved { members: vec![removed], ..Saved::default() }).unwrap();
+        store.joined(&second, &Saved::default()).unwrap();
+        assert_eq!(key_file::read_cluster(&dir.cluster_key()).unwrap(), Some(second));
+        assert!(!dir.kept_cluster_key().exists());
     }
 }

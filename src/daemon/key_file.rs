@@ -75,7 +75,7 @@ pub(crate) fn write_cluster(path: &Path, cluster: &Cluster) -> Result<(), WriteE
     private_file::replace(path, text.as_bytes())
 }
 
-/// Removes a cluster's key, if there is one: the cluster has refused the node after all.
+/// Removes a cluster's key, if there is one: the node is not in that cluster any more.
 ///
 /// # Errors
 /// The file cannot be removed.
@@ -86,6 +86,18 @@ pub(crate) fn remove_cluster(path: &Path) -> Result<(), KeyFileError> {
         }
         Ok(()) | Err(_) => Ok(()),
     }
+}
+
+/// Puts a cluster's key out of the way, into a file that is not there yet.
+///
+/// # Errors
+/// That file is there, or the key cannot be moved.
+pub(crate) fn keep_cluster(path: &Path, kept: &Path) -> Result<(), KeyFileError> {
+    let (path, kept) = (path.to_owned(), kept.to_owned());
+    if kept.symlink_metadata().is_ok() {
+        return Err(KeyFileError::Kept { path, kept });
+    }
+    std::fs::rename(&path, &kept).map_err(|source| KeyFileError::Keep { path, kept, source })
 }
 
 /// The text of a file. What is none holds no key, as other nonsense does not.
@@ -123,6 +135,15 @@ fn key(text: &str) -> Option<Zeroizing<[u8; 32]>> {
     key
 }
 
+/// What a person can do who has no copy. Nothing that a node knows is of use to another node.
+fn way_on(label: &str) -> &'static str {
+    if label == NODE {
+        "move it away together with state.json and cluster.key to begin as another node"
+    } else {
+        "move it away"
+    }
+}
+
 /// Why a key file gives no key, or does not go. The text never holds what the file says: it may be a secret.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum KeyFileError {
@@ -131,13 +152,24 @@ pub(crate) enum KeyFileError {
     Read(#[from] ReadError),
     /// It is torn, or another kind of file.
     #[error(
-        "{} holds no key: expected one line that begins with {label}: restore it from a copy, or move it away",
-        path.display()
+        "{} holds no key: expected one line that begins with {label}: restore it from a copy, or {}",
+        path.display(),
+        way_on(label)
     )]
     Garbled { path: PathBuf, label: &'static str },
     /// It should go and does not.
-    #[error("cannot remove {}: {source}: remove it yourself, the cluster has refused this node", path.display())]
+    #[error("cannot remove {}: {source}: remove it yourself: this node is not in that cluster any more", path.display())]
     Remove { path: PathBuf, source: io::Error },
+    /// It should be kept, and an earlier one is.
+    #[error(
+        "{} is the key of another cluster, and would be kept in {1}, which is there: move {1} elsewhere and try again",
+        path.display(),
+        kept.display()
+    )]
+    Kept { path: PathBuf, kept: PathBuf },
+    /// It should be kept and stays where it is.
+    #[error("cannot rename {} to {}: {source}: do it yourself and try again", path.display(), kept.display())]
+    Keep { path: PathBuf, kept: PathBuf, source: io::Error },
     /// A later version made it.
     #[error("{} was written by a newer dddns ({label}): run that version", path.display())]
     Newer { path: PathBuf, label: String },

@@ -34,7 +34,7 @@ impl Start {
     /// One of them is missing or of no use.
     pub(crate) fn load(dir: &StateDir, config: Option<&Path>) -> Result<Self, StartError> {
         let no_node = || StartError::NoNode { dir: dir.path().to_owned() };
-        let identity = key_file::read_node(&dir.node_key())?.ok_or_else(no_node)?;
+        let identity = identity(dir)?.ok_or_else(no_node)?;
         let no_cluster = || StartError::NoCluster { dir: dir.path().to_owned() };
         let cluster = key_file::read_cluster(&dir.cluster_key())?.ok_or_else(no_cluster)?;
         let file = read_config(dir, config)?.unwrap_or_default();
@@ -56,6 +56,19 @@ impl Start {
             state_is_lost,
         })
     }
+}
+
+/// Reads the node's key; `None` where no node lives.
+///
+/// # Errors
+/// It cannot be read, or it is missing beside the files of its node: whoever made another would make a stranger of it.
+pub(crate) fn identity(dir: &StateDir) -> Result<Option<Identity>, StartError> {
+    let path = dir.node_key();
+    let identity = key_file::read_node(&path)?;
+    // Also those that are links to nothing.
+    let there = |path: &PathBuf| path.symlink_metadata().is_ok();
+    let left: Vec<PathBuf> = [dir.state(), dir.cluster_key()].into_iter().filter(there).collect();
+    if identity.is_none() && !left.is_empty() { Err(StartError::NoKey { path, left }) } else { Ok(identity) }
 }
 
 /// Reads the configuration: the file that was named, which must be there, or the one in the state directory, which need
@@ -116,6 +129,11 @@ fn removed(dir: &Path, by: &Remover) -> String {
     format!("the node in {} {what}: run  dddns join TOKEN  with a new invite to come back", dir.display())
 }
 
+/// How files are moved away.
+fn moves(paths: &[PathBuf]) -> String {
+    paths.iter().map(|path| format!("  mv {0} {0}.old  and then", path.display())).collect()
+}
+
 /// Why a node cannot start from its files.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StartError {
@@ -125,6 +143,14 @@ pub(crate) enum StartError {
         dir.display()
     )]
     NoNode { dir: PathBuf },
+    /// Who the node is was lost, and what it knew was not.
+    #[error(
+        "there is no {}, the key of the node whose files are beside it: restore it from a copy, or, to begin as another \
+         node, run{}  dddns init  or  dddns join TOKEN",
+        path.display(),
+        moves(left)
+    )]
+    NoKey { path: PathBuf, left: Vec<PathBuf> },
     /// The node belongs to no cluster.
     #[error(
         "the node in {} belongs to no cluster: run  dddns join TOKEN  with an invite, or  dddns init  for a new cluster",

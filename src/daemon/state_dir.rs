@@ -4,8 +4,8 @@ use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// A node's directory. It holds `node.key`, `cluster.key`, `state.json`, `dddns.toml`, `lock` and, while the node runs,
-/// `control.sock`.
+/// A node's directory. It holds `node.key`, `cluster.key`, perhaps `cluster.key.old`, `state.json`, `dddns.toml`, `lock`
+/// and, while the node runs, `control.sock`.
 #[derive(Clone, Debug)]
 pub(crate) struct StateDir {
     path: PathBuf,
@@ -88,6 +88,11 @@ impl StateDir {
     /// The cluster's ID and key.
     pub(crate) fn cluster_key(&self) -> PathBuf {
         self.path.join("cluster.key")
+    }
+
+    /// What was the cluster's ID and key before the node joined another cluster.
+    pub(crate) fn kept_cluster_key(&self) -> PathBuf {
+        self.path.join("cluster.key.old")
     }
 
     /// Members, addresses and invites.

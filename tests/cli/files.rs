@@ -1,5 +1,6 @@
 //! What a node does with files that it cannot trust: it says so, and leaves them alone.
 
+use std::collections::BTreeMap;
 use std::fs;
 
 use crate::machine::{Machine, wait_for};
@@ -49,7 +50,10 @@ fn damage_that_is_no_text_is_damage_as_any_other() {
     for (name, saying) in [
         ("state.json", &["is damaged", "restore it from a copy", "mv ", "dddns join TOKEN"][..]),
         ("cluster.key", &["holds no key", "restore it from a copy", "move it away"]),
-        ("node.key", &["holds no key", "restore it from a copy", "move it away"]),
+        (
+            "node.key",
+            &["holds no key", "restore it from a copy", "move it away together with state.json and cluster.key"],
+        ),
     ] {
         let whole = fs::read(machine.file(name)).unwrap();
         let (half, _) = whole.split_at(whole.len() / 2);
@@ -61,11 +65,46 @@ fn damage_that_is_no_text_is_damage_as_any_other() {
 #[test]
 fn a_key_that_is_missing_is_never_made_by_run() {
     let machine = Machine::set_up("garage");
-    for (name, told) in [("cluster.key", "belongs to no cluster"), ("node.key", "no node in")] {
+    for (name, told) in
+        [("cluster.key", "belongs to no cluster"), ("node.key", "node.key, the key of"), ("state.json", "no node in")]
+    {
         fs::remove_file(machine.file(name)).unwrap();
         machine.dddns(&["run"]).with(1).saying(&[told]);
         assert!(!machine.file(name).exists());
     }
+}
+
+/// All that is in the state directory.
+fn files(machine: &Machine) -> BTreeMap<String, Vec<u8>> {
+    let files = fs::read_dir(machine.dir()).unwrap().map(Result::unwrap);
+    files.map(|file| (file.file_name().into_string().unwrap(), fs::read(file.path()).unwrap_or_default())).collect()
+}
+
+#[test]
+fn a_node_key_that_is_lost_is_not_replaced_beside_what_its_node_knew() {
+    let (garage, attic) = (Machine::set_up("garage"), Machine::set_up("attic"));
+    let _running = garage.start();
+    let (token, key) = (garage.invite(), garage.file("cluster.key"));
+    fs::remove_file(attic.file("node.key")).unwrap();
+    let refused = |left: &[&str]| {
+        let before = files(&attic);
+        let moved = |name: &&str| format!("mv {0} {0}.old  and then  ", attic.file(name).display());
+        let moves: String = left.iter().map(moved).collect();
+        let saying = ["restore it from a copy", &format!("run  {moves}dddns init  or  dddns join TOKEN")];
+        for command in [&["run"][..], &["init"], &["init", "--cluster-key", key.to_str().unwrap()], &["join", &token]] {
+            attic.dddns(command).with(1).saying(&saying);
+            assert_eq!(files(&attic), before, "{command:?}");
+        }
+    };
+    let rename = |from: &str, to: &str| fs::rename(attic.file(from), attic.file(to)).unwrap();
+    refused(&["state.json", "cluster.key"]);
+    rename("state.json", "state.json.old");
+    refused(&["cluster.key"]);
+    rename("cluster.key", "cluster.key.old");
+    rename("state.json.old", "state.json");
+    refused(&["state.json"]);
+    rename("state.json", "state.json.old");
+    attic.dddns(&["join", &token]).with(0);
 }
 
 #[cfg(unix)]
@@ -133,6 +172,19 @@ fn a_node_whose_state_is_lost_says_so_and_comes_back_by_an_invite() {
     attic.dddns(&["run"]).with(1).saying(&["there is no", "state.json", "dddns join TOKEN"]);
     assert!(!attic.file("state.json").exists());
     comes_back(&attic, &garage);
+}
+
+#[test]
+fn a_node_whose_state_is_lost_keeps_the_key_of_its_cluster_when_it_joins_another() {
+    let (garage, attic) = (Machine::set_up("garage"), Machine::set_up("attic"));
+    let _running = garage.start();
+    let key = fs::read(attic.file("cluster.key")).unwrap();
+    fs::remove_file(attic.file("state.json")).unwrap();
+    let joined = attic.dddns(&["join", &garage.invite()]).with(0);
+    let kept = attic.file("cluster.key.old");
+    assert!(joined.stderr.contains(&format!("is kept in {}", kept.display())), "{}", joined.stderr);
+    assert_eq!(fs::read(kept).unwrap(), key);
+    assert_eq!(fs::read(attic.file("cluster.key")).unwrap(), fs::read(garage.file("cluster.key")).unwrap());
 }
 
 #[test]
