@@ -76,6 +76,7 @@ impl ConfigFile {
     pub(crate) fn read(path: &Path) -> Result<Option<Self>, ConfigError> {
         let refused = |refused| match refused {
             Refused::NoFile => ConfigError::NoFile { path: path.to_owned() },
+            Refused::DeadLink => ConfigError::DeadLink { path: path.to_owned() },
             Refused::TooLong => ConfigError::TooLong { path: path.to_owned() },
             Refused::Io(source) => ConfigError::Read { path: path.to_owned(), source },
         };
@@ -135,6 +136,12 @@ pub(crate) enum ConfigError {
     /// A directory, a device, a pipe.
     #[error("{} is not a regular file: move it away, or name another configuration with --config", path.display())]
     NoFile { path: PathBuf },
+    /// A symbolic link, and nothing where it leads to.
+    #[error(
+        "{} is a link to nothing: mount what it leads to, remove the link, or name another configuration with --config",
+        path.display()
+    )]
+    DeadLink { path: PathBuf },
     /// Longer than any configuration.
     #[error(
         "{} is longer than {} MiB, so it is no configuration of dddns: move it away, or name another with --config",

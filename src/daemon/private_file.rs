@@ -18,6 +18,7 @@ const MAX_LEN: u64 = 16 << 20;
 pub(crate) fn read(path: &Path) -> Result<Option<Zeroizing<String>>, ReadError> {
     let refused = |refused| match refused {
         Refused::NoFile => ReadError::NoFile { path: path.to_owned() },
+        Refused::DeadLink => ReadError::DeadLink { path: path.to_owned() },
         Refused::TooLong => ReadError::TooLong { path: path.to_owned() },
         Refused::Io(source) => ReadError::Io { path: path.to_owned(), source },
     };
@@ -29,7 +30,7 @@ pub(crate) fn read(path: &Path) -> Result<Option<Zeroizing<String>>, ReadError> 
 }
 
 /// Writes a file whole or not at all: into a new file beside it, synced, then renamed over it. Only the user may read
-/// the result.
+/// the result. A symbolic link there becomes a file, and what it led to stays as it was.
 ///
 /// # Errors
 /// Something cannot be written; the old content is still there. (Where only the folder cannot be synced the new content
@@ -85,7 +86,7 @@ fn refuse_open_permissions(path: &Path, metadata: &fs::Metadata) -> Result<(), R
     use std::os::unix::fs::MetadataExt;
 
     let mode = metadata.mode() & 0o777;
-    if metadata.is_file() && mode & 0o077 != 0 {
+    if mode & 0o077 != 0 {
         return Err(ReadError::Open { path: path.to_owned(), mode });
     }
     Ok(())
@@ -109,6 +110,9 @@ pub(crate) enum ReadError {
     /// A directory, a device, a pipe.
     #[error("{} is not a regular file: move it away", path.display())]
     NoFile { path: PathBuf },
+    /// What should be there may come back, and is not to be replaced.
+    #[error("{} is a link to nothing: mount what it leads to, or remove the link", path.display())]
+    DeadLink { path: PathBuf },
     /// Longer than any file of a node.
     #[error("{} is longer than 16 MiB, so it is no file of dddns: move it away", path.display())]
     TooLong { path: PathBuf },

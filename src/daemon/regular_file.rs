@@ -18,17 +18,25 @@ impl RegularFile {
     /// Opens a file, also where a symbolic link leads to it; `None` if there is none. It may have `longest` bytes.
     ///
     /// # Errors
-    /// Something else is there, it is longer, or the system says no.
+    /// Something else is there, or a link to nothing, it is longer, or the system says no.
     pub(crate) fn open(path: &Path, longest: u64) -> Result<Option<Self>, Refused> {
         match fs::metadata(path) {
             Ok(found) if found.is_file() => {}
             // To open a pipe would wait for somebody who writes into it.
             Ok(_) => return Err(Refused::NoFile),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            // Whoever took it for no file would make another one in its place.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let dead_link = fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink());
+                return if dead_link { Err(Refused::DeadLink) } else { Ok(None) };
+            }
             Err(error) => return Err(Refused::Io(error)),
         }
         let file = File::open(path)?;
         let metadata = file.metadata()?;
+        // Something else may have come in its place meanwhile.
+        if !metadata.is_file() {
+            return Err(Refused::NoFile);
+        }
         if metadata.len() > longest {
             return Err(Refused::TooLong);
         }
@@ -62,6 +70,8 @@ impl RegularFile {
 pub(crate) enum Refused {
     /// A directory, a device, a pipe.
     NoFile,
+    /// A symbolic link, and nothing where it leads to.
+    DeadLink,
     /// Longer than it may be.
     TooLong,
     /// The system said no.
@@ -108,5 +118,14 @@ mod tests {
         std::os::unix::fs::symlink("/dev/zero", &device).unwrap();
         assert_eq!(RegularFile::open(&link, 3).unwrap().unwrap().read().unwrap().as_slice(), b"123");
         assert!(matches!(RegularFile::open(&device, 3), Err(Refused::NoFile)));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_to_nothing_is_an_error_not_a_missing_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let link = dir.path().join("link");
+        std::os::unix::fs::symlink(dir.path().join("unmounted/file"), &link).unwrap();
+        assert!(matches!(RegularFile::open(&link, 3), Err(Refused::DeadLink)));
     }
 }

@@ -1,6 +1,6 @@
 //! The state directory: where it is, what lies in it, and that one node uses it at a time.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -31,7 +31,7 @@ impl StateDir {
     /// power, who could replace every file in it.
     ///
     /// # Errors
-    /// It cannot be made, something else is in its place, or others may write into it.
+    /// It cannot be made, something else is in its place, it belongs to another user, or others may write into it.
     pub(crate) fn create(&self) -> Result<(), StateDirError> {
         let mut builder = fs::DirBuilder::new();
         builder.recursive(true);
@@ -41,15 +41,19 @@ impl StateDir {
         self.refuse_other_writers()
     }
 
-    /// Sees to it that no other user may write into the directory, if there is one.
+    /// Sees to it that no other user but root may write into the directory, or let others, if there is one.
     ///
     /// # Errors
-    /// Others may write into it.
+    /// It belongs to another user, or others may write into it.
     #[cfg(unix)]
     pub(crate) fn refuse_other_writers(&self) -> Result<(), StateDirError> {
         use std::os::unix::fs::MetadataExt;
 
-        let mode = fs::metadata(&self.path).map_or(0, |found| found.mode() & 0o777);
+        let Ok(found) = fs::metadata(&self.path) else { return Ok(()) };
+        let (owner, mode) = (found.uid(), found.mode() & 0o777);
+        if owner != 0 && owner != rustix::process::geteuid().as_raw() {
+            return Err(StateDirError::Foreign { path: self.path.clone(), owner });
+        }
         if mode & 0o022 == 0 { Ok(()) } else { Err(StateDirError::Open { path: self.path.clone(), mode }) }
     }
 
@@ -65,12 +69,15 @@ impl StateDir {
     /// Keeps every other process that would write here away until the lock is dropped or the process ends.
     ///
     /// # Errors
-    /// Another process has it, or the file system cannot lock.
+    /// Another process has it, something else than a file is in its place, or the file system cannot lock.
     pub(crate) fn lock(&self) -> Result<Lock, StateDirError> {
         let path = self.path.join("lock");
         match lock_file(&path) {
             Ok(Some(file)) => Ok(Lock { _file: file }),
             Ok(None) => Err(StateDirError::Locked { path: self.path.clone() }),
+            Err(_) if path.symlink_metadata().is_ok_and(|found| !found.is_file()) => {
+                Err(StateDirError::NoLockFile { path })
+            }
             Err(source) => Err(StateDirError::Lock { path, source }),
         }
     }
@@ -129,6 +136,14 @@ pub(crate) enum StateDirError {
     /// It cannot be made.
     #[error("cannot make the state directory {}: {source}: give another with --state-dir", path.display())]
     Create { path: PathBuf, source: io::Error },
+    /// It belongs to another user, who may replace every file in it.
+    #[cfg(unix)]
+    #[error(
+        "the state directory {} belongs to another user (ID {owner}), so it is no place for keys: run this as that user, or \
+         give another directory with --state-dir",
+        path.display()
+    )]
+    Foreign { path: PathBuf, owner: u32 },
     /// Other users may write into it.
     #[cfg(unix)]
     #[error(
@@ -140,6 +155,9 @@ pub(crate) enum StateDirError {
     /// It is in use.
     #[error("another dddns is using {}: stop it first, or give another directory with --state-dir", path.display())]
     Locked { path: PathBuf },
+    /// A directory, a device, a pipe, a link.
+    #[error("{} is not a regular file: move it away", path.display())]
+    NoLockFile { path: PathBuf },
     /// It cannot be locked.
     #[error("cannot lock {}: {source}: {}", path.display(), who_may_write(source))]
     Lock { path: PathBuf, source: io::Error },
@@ -156,12 +174,14 @@ fn who_may_write(error: &io::Error) -> &'static str {
 /// Opens the lock file and locks it; `None` if another process has it.
 #[cfg(unix)]
 fn lock_file(path: &Path) -> io::Result<Option<File>> {
-    use rustix::fs::{FlockOperation, flock};
+    use rustix::fs::{FlockOperation, Mode, OFlags, flock};
 
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(false);
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let file = options.open(path)?;
+    // A pipe is not waited for, and a link makes no file elsewhere.
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOFOLLOW;
+    let file = File::from(rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR)?);
+    if !file.metadata()?.is_file() {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(Some(file)),
         Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
@@ -175,7 +195,7 @@ fn lock_file(path: &Path) -> io::Result<Option<File>> {
     use std::os::windows::fs::OpenOptionsExt;
 
     const ERROR_SHARING_VIOLATION: i32 = 32;
-    match OpenOptions::new().write(true).create(true).truncate(false).share_mode(0).open(path) {
+    match fs::OpenOptions::new().write(true).create(true).truncate(false).share_mode(0).open(path) {
         Ok(file) => Ok(Some(file)),
         Err(error) if error.raw_os_error() == Some(ERROR_SHARING_VIOLATION) => Ok(None),
         Err(error) => Err(error),
@@ -256,6 +276,23 @@ mod tests {
         // As systemd makes it: others may enter, and find files that only the user may read.
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
         dir.create().unwrap();
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_directory_of_another_user_is_refused() {
+        if !rustix::process::geteuid().is_root() {
+            println!("skipped: only root can give a directory to another user");
+            return;
+        }
+        let parent = tempfile::tempdir().unwrap();
+        let dir = StateDir::locate(Some(parent.path().join("state"))).unwrap();
+        dir.create().unwrap();
+        std::os::unix::fs::chown(dir.path(), Some(7), None).unwrap();
+        for refused in [dir.create(), dir.refuse_other_writers()] {
+            let error = refused.unwrap_err().to_string();
+            assert!(error.contains("another user (ID 7)") && error.contains("run this as that user"), "{error}");
+        }
     }
 
     #[test]

@@ -132,6 +132,47 @@ fn a_pipe_in_place_of_a_file_is_refused_and_not_waited_for() {
     machine.dddns(&["run"]).with(1).saying(&["state.json", "not a regular file"]);
 }
 
+#[cfg(unix)]
+#[test]
+fn a_lock_that_is_no_file_is_refused_and_neither_waited_for_nor_followed() {
+    let machine = Machine::set_up("garage");
+    let [lock, elsewhere] = ["lock", "elsewhere"].map(|name| machine.file(name));
+    let refused = || {
+        for command in ["run", "init"] {
+            machine.dddns(&[command]).with(1).saying(&[lock.to_str().unwrap(), "not a regular file"]);
+        }
+    };
+    fs::remove_file(&lock).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(&lock).status().unwrap().success());
+    refused();
+    // Somebody reads from it.
+    let _reader = fs::OpenOptions::new().read(true).write(true).open(&lock).unwrap();
+    refused();
+    fs::remove_file(&lock).unwrap();
+    std::os::unix::fs::symlink(&elsewhere, &lock).unwrap();
+    refused();
+    assert!(!elsewhere.exists());
+}
+
+#[cfg(unix)]
+#[test]
+fn a_link_to_nothing_is_no_missing_file_and_is_left_alone() {
+    let machine = Machine::set_up("garage");
+    let [copy, unmounted] = ["copy", "unmounted"].map(|name| machine.dir().with_extension(name));
+    for name in ["node.key", "cluster.key", "state.json", "dddns.toml"] {
+        let path = machine.file(name);
+        fs::rename(&path, &copy).unwrap();
+        std::os::unix::fs::symlink(unmounted.join(name), &path).unwrap();
+        let before = files(&machine);
+        for command in ["run", "init"] {
+            machine.dddns(&[command]).with(1).saying(&[path.to_str().unwrap(), "is a link to nothing: mount what"]);
+            assert!(path.is_symlink(), "{name}");
+            assert_eq!(files(&machine), before, "{name}");
+        }
+        fs::rename(&copy, &path).unwrap();
+    }
+}
+
 #[test]
 fn a_message_that_quotes_a_file_does_not_steer_the_terminal() {
     let machine = Machine::set_up("garage");
