@@ -1,10 +1,11 @@
 //! The log, on standard error. A thread of its own writes it: whoever does not read it must not hold up the node.
 
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io::{self, Write};
 use std::panic;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tracing::Dispatch;
 use tracing::dispatcher;
@@ -12,14 +13,21 @@ use tracing::level_filters::LevelFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::cli::args::{Global, LogFormat};
+use crate::driver::clock;
 
 /// How many bytes of lines may wait for the writer, which may hold as many once more. At the most talkative level that is
 /// some two thousand lines: more than a burst of datagrams makes until a machine's only core comes to write them.
 const WAITING_MAX: usize = 256 << 10;
 
-/// How long the end of the program waits for lines that are not written yet. Whoever reads has taken all that may wait
-/// long before; longer waits would only serve those who do not.
+/// How long the end of the program waits for the next line to be written: longer waits would only serve those who do not
+/// read, or hardly.
 const PATIENCE: Duration = Duration::from_secs(1);
+
+/// How long the end of the program waits in all: what a slow reader has left until then is lost.
+const PATIENCE_IN_ALL: Duration = Duration::from_secs(5);
+
+/// How soon a log is tried again that takes nothing now, and lets nobody wait until it does.
+const AGAIN: Duration = Duration::from_millis(5);
 
 /// What waits to be written, once logging has started.
 static QUEUE: OnceLock<Arc<Queue>> = OnceLock::new();
@@ -33,7 +41,7 @@ pub(super) fn start(global: &Global, usual: LevelFilter) {
     let served = Arc::clone(&queue);
     let dispatch = match thread::Builder::new().name("log".to_owned()).spawn(move || served.serve(look)) {
         Ok(_) => {
-            flush_before_panics(Arc::clone(&queue));
+            log_panics(Arc::clone(&queue));
             look.dispatch(level, Arc::clone(QUEUE.get_or_init(|| queue)))
         }
         // A log that may wait is better than none.
@@ -50,20 +58,18 @@ pub(super) fn end(last: &str) {
         let _ = io::stderr().write_all(last.as_bytes());
         return;
     };
-    // It has room where the rest is gone; where the rest is not read, it would not be either.
-    if queue.flush(PATIENCE) && !last.is_empty() {
-        queue.push(last.as_bytes());
-        queue.flush(PATIENCE);
-    }
+    queue.end(last);
 }
 
 /// Has a panic say its message after what led to it, and end the program where nobody reads either.
-fn flush_before_panics(queue: Arc<Queue>) {
-    let usual = panic::take_hook();
+fn log_panics(queue: Arc<Queue>) {
     panic::set_hook(Box::new(move |panic| {
-        if queue.flush(PATIENCE) {
-            usual(panic);
-        }
+        let thread = thread::current();
+        let name = thread.name().unwrap_or("<unnamed>");
+        let backtrace = Backtrace::capture();
+        let backtrace =
+            if backtrace.status() == BacktraceStatus::Captured { backtrace.to_string() } else { String::new() };
+        queue.end(&format!("thread '{name}' {panic}\n{backtrace}"));
     }));
 }
 
@@ -108,7 +114,7 @@ struct Queue {
     waiting: Mutex<Waiting>,
     /// Something waits.
     filled: Condvar,
-    /// What was taken is written.
+    /// A line that was taken is written, or all are.
     written: Condvar,
 }
 
@@ -120,6 +126,8 @@ struct Waiting {
     missed: u64,
     /// Whether the writer has taken lines that it has not written yet.
     writing: bool,
+    /// How many lines the writer has written, so that the end sees whether it gets on.
+    lines_written: u64,
 }
 
 impl Waiting {
@@ -142,12 +150,32 @@ impl Queue {
         self.filled.notify_one();
     }
 
-    /// Waits until everything is written, at most so long; whether it is.
-    fn flush(&self, patience: Duration) -> bool {
-        let unwritten = |waiting: &mut Waiting| waiting.writing || !waiting.is_empty();
-        let waited = self.written.wait_timeout_while(self.lock(), patience, unwritten);
-        let (_waiting, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
-        !timeout.timed_out()
+    /// Adds what the program ends with, which may be nothing, and waits until everything is written, if somebody reads.
+    fn end(&self, last: &str) {
+        let until = clock::now() + PATIENCE_IN_ALL;
+        // It has room where the rest is gone; where the rest is not read, it would not be either.
+        if self.flush(until) && !last.is_empty() {
+            self.push(last.as_bytes());
+            self.flush(until);
+        }
+    }
+
+    /// Waits until everything is written, at most until then, and for as long as the writer gets on; whether it is.
+    fn flush(&self, until: Instant) -> bool {
+        let mut waiting = self.lock();
+        while waiting.writing || !waiting.is_empty() {
+            let before = waiting.lines_written;
+            let patience = PATIENCE.min(until.saturating_duration_since(clock::now()));
+            let stuck =
+                |waiting: &mut Waiting| waiting.lines_written == before && (waiting.writing || !waiting.is_empty());
+            let waited = self.written.wait_timeout_while(waiting, patience, stuck);
+            let (after, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
+            if timeout.timed_out() {
+                return false;
+            }
+            waiting = after;
+        }
+        true
     }
 
     /// Writes for as long as the program runs.
@@ -161,16 +189,17 @@ impl Queue {
     fn write(&self, look: Look, out: &mut impl Write) {
         let waited = self.filled.wait_while(self.lock(), |waiting| waiting.is_empty());
         let mut waiting = waited.unwrap_or_else(PoisonError::into_inner);
-        let taken = Waiting { writing: true, ..Waiting::default() };
+        let taken = Waiting { writing: true, lines_written: waiting.lines_written, ..Waiting::default() };
         let taken = std::mem::replace(&mut *waiting, taken);
         drop(waiting);
         // Line by line: others may write to the same pipe, and only what is written at once stays in one piece.
         for line in taken.lines.split_inclusive(|&byte| byte == b'\n') {
-            // A log that nobody takes any more is no failure.
-            let _ = out.write_all(line);
+            write_whole(out, line);
+            self.lock().lines_written += 1;
+            self.written.notify_all();
         }
         if taken.missed > 0 {
-            let _ = out.write_all(&look.notice(taken.missed));
+            write_whole(out, &look.notice(taken.missed));
         }
         self.lock().writing = false;
         self.written.notify_all();
@@ -179,6 +208,19 @@ impl Queue {
     fn lock(&self) -> MutexGuard<'_, Waiting> {
         // No step in between leaves it in disorder.
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Writes a line to its end, also where a program that shares the log has it refuse what it has no room for.
+fn write_whole(out: &mut impl Write, mut line: &[u8]) {
+    while !line.is_empty() {
+        match out.write(line) {
+            Ok(written) if written > 0 => line = line.get(written..).unwrap_or_default(),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => thread::sleep(AGAIN),
+            // A log that nobody takes any more is no failure.
+            Ok(_) | Err(_) => return,
+        }
     }
 }
 
@@ -262,7 +304,7 @@ mod tests {
                 lines
             });
             (0..1000).for_each(|line| queue.push(format!("{line}\n").as_bytes()));
-            assert!(queue.flush(Duration::from_secs(60)));
+            assert!(queue.flush(clock::now() + Duration::from_secs(60)));
             assert!(queue.lock().is_empty());
             writer.join().unwrap().iter().map(number).collect()
         });
@@ -272,11 +314,81 @@ mod tests {
     #[test]
     fn a_log_that_is_not_written_holds_up_the_end_for_a_moment_only() {
         let queue = Queue::default();
-        assert!(queue.flush(Duration::ZERO), "there is nothing to wait for");
+        let soon = || clock::now() + Duration::from_millis(10);
+        assert!(queue.flush(clock::now()), "there is nothing to wait for");
         queue.push(b"line\n");
-        assert!(!queue.flush(Duration::from_millis(10)));
+        assert!(!queue.flush(soon()));
         // A writer that has taken the line, and is held up.
         *queue.lock() = Waiting { writing: true, ..Waiting::default() };
-        assert!(!queue.flush(Duration::from_millis(10)));
+        assert!(!queue.flush(soon()));
+        let until = clock::now() + PATIENCE_IN_ALL;
+        queue.end("the reason\n");
+        assert!(clock::now() < until, "nothing moves");
+        assert!(queue.lock().is_empty());
+    }
+
+    /// A log that takes a few bytes at a time, and between them nothing.
+    #[derive(Default)]
+    struct Narrow {
+        taken: Vec<u8>,
+        tries: usize,
+    }
+
+    impl Write for Narrow {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.tries += 1;
+            match self.tries % 3 {
+                1 => Err(io::ErrorKind::WouldBlock.into()),
+                2 => Err(io::ErrorKind::Interrupted.into()),
+                _ => self.taken.write(&bytes[..bytes.len().min(4)]),
+            }
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_log_that_is_full_for_a_moment_and_lets_nobody_wait_gets_every_line_whole() {
+        let queue = Queue::default();
+        queue.push(b"one, and a long one\n");
+        queue.push(b"two\n");
+        let mut narrow = Narrow::default();
+        queue.write(TEXT, &mut narrow);
+        assert_eq!(String::from_utf8(narrow.taken).unwrap(), "one, and a long one\ntwo\n");
+    }
+
+    /// A log that is read slowly.
+    struct Slow<'t>(&'t mut Vec<u8>);
+
+    impl Write for Slow<'_> {
+        fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+            thread::sleep(PATIENCE / 20);
+            self.0.write(line)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn the_end_is_said_to_a_slow_reader_too() {
+        let queue = Queue::default();
+        (0..30).for_each(|line| queue.push(format!("{line}\n").as_bytes()));
+        let mut out = Vec::new();
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                // The lines take longer than anybody waits for one, and the end comes after them.
+                queue.write(TEXT, &mut Slow(&mut out));
+                queue.write(TEXT, &mut Slow(&mut out));
+            });
+            queue.end("the reason\n");
+            // Lets the writer end where this was not so.
+            queue.push(b"more\n");
+        });
+        let lines: Vec<_> = std::str::from_utf8(&out).unwrap().lines().collect();
+        assert_eq!(lines.get(30), Some(&"the reason"), "{lines:?}");
     }
 }

@@ -3,12 +3,18 @@
 #![cfg(unix)]
 
 use std::io::{BufRead, BufReader};
+use std::iter;
 use std::net::UdpSocket;
-use std::process::Stdio;
+use std::process::{ChildStderr, Stdio};
+use std::sync::mpsc;
+use std::thread;
 
-use crate::machine::{Machine, wait_for};
+use dddns::driver::clock;
 
-/// So many log lines are more than a pipe (64 KiB on Linux) and the queue of the node's log (256 KiB) take together.
+use crate::machine::{Machine, PATIENCE, wait_for};
+
+/// So many log lines are more than a pipe (64 KiB on Linux), the queue of the node's log (256 KiB) and its writer, who holds
+/// as much once more, take together.
 const TOO_MANY: u64 = 8_000;
 
 /// What the log says where lines are missing.
@@ -28,6 +34,13 @@ fn flood(machine: &Machine) {
     });
 }
 
+/// The lines of a log, as they come.
+fn lines(log: ChildStderr) -> mpsc::Receiver<String> {
+    let (line, lines) = mpsc::channel();
+    thread::spawn(move || BufReader::new(log).lines().try_for_each(|read| line.send(read.unwrap())));
+    lines
+}
+
 #[test]
 fn a_log_that_nobody_reads_holds_up_neither_the_node_nor_its_end() {
     let machine = Machine::set_up("garage");
@@ -41,11 +54,13 @@ fn a_log_that_is_read_again_says_what_is_missing_and_goes_on_to_the_end() {
     let machine = Machine::set_up("garage");
     let mut running = machine.start_logging_to(Stdio::piped());
     flood(&machine);
-    let mut lines = BufReader::new(running.take_log()).lines().map(Result::unwrap);
-    let until_the_gap: Vec<String> = lines.by_ref().take_while(|line| !line.contains(NOTICE)).collect();
+    let lines = lines(running.take_log());
+    let deadline = clock::now() + PATIENCE;
+    let next = || lines.recv_timeout(deadline.saturating_duration_since(clock::now())).expect("the notice is missing");
+    let until_the_gap: Vec<String> = iter::repeat_with(next).take_while(|line| !line.contains(NOTICE)).collect();
     assert!(until_the_gap.iter().all(|line| line.starts_with("20")), "each is a line of its own");
     assert_eq!(running.terminate(), 0);
-    let rest: Vec<String> = lines.collect();
+    let rest: Vec<String> = lines.iter().collect();
     assert!(rest.iter().any(|line| line.contains("stopping")), "the end is missing: {rest:?}");
     assert!(!rest.iter().any(|line| line.contains(NOTICE)), "the count is said once: {rest:?}");
 }
