@@ -22,8 +22,9 @@ use crate::node::error::CommandError;
 const CLOCK_OFF: u64 = 60;
 
 /// What a person is told then.
-const CLOCK_WARNING: &str = "\nThis time is by the node's clock, which is not the system's any more: it was set after the node had started. The \
-                             invite may end early when the node restarts: restart it first, and make another one.";
+const CLOCK_WARNING: &str = "\nThis time is by the node's clock, which is not the system's any more: the system's was set after the node had \
+                             started, or the machine slept. Once the node restarts, the invite may end early or late: restart it \
+                             first, and make another one.";
 
 /// The arguments of `dddns invite`.
 #[derive(clap::Args)]
@@ -75,13 +76,18 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
         let picture = code.render::<Dense1x2>().quiet_zone(true).build();
         writeln!(std::io::stderr().lock(), "{picture}")?;
     }
-    let made = token.map_or(0, |token| token.expiry()).saturating_sub(args.ttl.as_secs());
-    let warning = if clock::unix().as_secs().abs_diff(made) > CLOCK_OFF { CLOCK_WARNING } else { "" };
+    let warning = token.map_or("", |token| clock_warning(token.expiry(), args.ttl, clock::unix()));
     global.hint(&format!(
         "Valid for one node until {}. There:  dddns join TOKEN && dddns run\nWhoever has the token can join: send it by a channel you trust.{warning}",
         invite.expires
     ));
     Ok(Exit::Done)
+}
+
+/// What to add where an invite that was made now, for so long, does not end when it should.
+fn clock_warning(expiry: u64, ttl: Duration, now: Duration) -> &'static str {
+    let made = expiry.saturating_sub(ttl.as_secs());
+    if now.as_secs().abs_diff(made) > CLOCK_OFF { CLOCK_WARNING } else { "" }
 }
 
 /// The longest and the shortest life of a token are the core's.
@@ -93,4 +99,21 @@ fn lifetime(text: &str) -> Result<Duration, String> {
 /// An IP address, with or without a port; the node knows which port is its own.
 fn address(text: &str) -> Result<String, String> {
     control_server::reachable(text, 1).map(|_| text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_is_off_is_told_in_either_direction() {
+        let (ttl, now) = (Duration::from_secs(3600), Duration::from_secs(1_000_000));
+        let expiry = (now + ttl).as_secs();
+        for right in [expiry - CLOCK_OFF, expiry, expiry + CLOCK_OFF] {
+            assert_eq!(clock_warning(right, ttl, now), "");
+        }
+        for off in [0, expiry - CLOCK_OFF - 1, expiry + CLOCK_OFF + 1] {
+            assert_eq!(clock_warning(off, ttl, now), CLOCK_WARNING);
+        }
+    }
 }
