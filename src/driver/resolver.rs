@@ -20,7 +20,7 @@ const AGAIN: Duration = Duration::from_secs(60);
 /// The same after a look-up that failed: the network may have come up since.
 const AFTER_FAILURE: Duration = Duration::from_secs(15);
 
-/// The shortest time between two look-ups of one host, however often its peer is lost.
+/// The shortest time from the end of one look-up of a host to the next one, however often its peer is lost.
 const SHORTEST: Duration = Duration::from_secs(10);
 
 /// How long a look-up may take.
@@ -60,6 +60,7 @@ struct Watched {
     addresses: Vec<Address>,
     /// When to look it up next; `None` while a look-up is under way.
     next: Option<Instant>,
+    /// When the last look-up was answered. It began later than it was due where it had to wait its turn.
     last: Option<Instant>,
 }
 
@@ -108,7 +109,7 @@ impl Resolver {
                 watched.next = Some(now + jittered(AGAIN));
                 continue;
             }
-            (watched.next, watched.last) = (None, Some(now));
+            watched.next = None;
             let (answer, peer, host) = (self.answer.clone(), watched.host.peer, watched.host.host.clone());
             let system = self.system.clone();
             tokio::spawn(async move {
@@ -132,6 +133,7 @@ impl Resolver {
     /// answer first; nothing after a look-up that failed.
     pub(super) fn answered(&mut self, now: Instant, answer: &Answer) -> Vec<Address> {
         let Some(watched) = self.hosts.get_mut(answer.index) else { return Vec::new() };
+        watched.last = Some(now);
         watched.next = Some(now + jittered(if answer.addresses.is_empty() { AFTER_FAILURE } else { AGAIN }));
         if answer.addresses.is_empty() {
             return Vec::new();
@@ -407,7 +409,6 @@ mod tests {
         let host = Host { peer, host: "attic.example.net:7733".to_owned() };
         let mut resolver = Resolver::new(vec![host], now).unwrap();
         let empty = Answer { peer, addresses: Vec::new(), index: 0 };
-        resolver.hosts[0].last = Some(now);
         assert_eq!(resolver.answered(now, &empty), []);
         assert!(resolver.due().unwrap() >= now + AFTER_FAILURE * 4 / 5);
         resolver.hurry(now, NodeId([8; 16]));
