@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::daemon::private_file::{self, ReadError, WriteError};
 use crate::node::saved::{Saved, SavedAddress, SavedInvite};
 use crate::wire::address::Address;
-use crate::wire::id::{InviteId, NodeId, PublicKey, from_base32, to_base32};
+use crate::wire::id::{InviteId, PublicKey, from_base32, to_base32};
 use crate::wire::record::{MemberRecord, MemberState};
 
 /// The name of the format and its version. Another version is never read as this one, and never overwritten.
@@ -274,6 +274,7 @@ fn parse_invite(invite: &Invite) -> Option<SavedInvite> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::id::NodeId;
 
     fn state() -> State {
         let address = parse_address("[2001:db8::7]:7733").unwrap();
