@@ -359,6 +359,8 @@ mod tests {
         insta::assert_snapshot!(mistake("name = \"a\"\nname = \"b\""), @"2:1: duplicate key");
         let nested = format!("name = \"a\"\n{}b = 1\nheartbeat = \"9s\"", "a.".repeat(100));
         insta::assert_snapshot!(mistake(&nested), @"2:1: keys or values are nested too deep here");
+        let above = format!("{}b = 1\nlisten = [{}]\n", "a.".repeat(100), "\n".repeat(9));
+        insta::assert_snapshot!(mistake(&above), @"1:1: keys or values are nested too deep here");
         insta::assert_snapshot!(mistake("[[hook]]\nrun = []"), @"1:3: unknown key `hook`: known here are name, listen, heartbeat, max_members, receive_buffer, send_buffer, peer");
     }
 

@@ -30,12 +30,13 @@ pub(crate) fn from_toml(text: &str, error: &toml::de::Error) -> Mistake {
 }
 
 /// Where the line begins that holds a mistake of which the TOML reader tells no place, such as a key with too many dots: the
-/// first one up to which the text has such a mistake.
+/// first one that has such a mistake by itself, or the last one if it takes several.
 fn line_of_unplaced(text: &str) -> usize {
-    let ends: Vec<usize> = text.match_indices('\n').map(|(at, _)| at + 1).chain([text.len()]).collect();
-    let unplaced = |text: &str| text.parse::<toml::Table>().is_err_and(|error| error.span().is_none());
-    let line = ends.partition_point(|&end| text.get(..end).is_some_and(|text| !unplaced(text)));
-    line.checked_sub(1).and_then(|before| ends.get(before)).copied().unwrap_or(0)
+    let unplaced = |line: &str| line.parse::<toml::Table>().is_err_and(|error| error.span().is_none());
+    let starts = text.match_indices('\n').map(|(at, _)| at + 1);
+    let mut lines = [0].into_iter().chain(starts).zip(text.split('\n'));
+    let last = text.rfind('\n').map_or(0, |at| at + 1);
+    lines.find(|(_, line)| unplaced(line)).map_or(last, |(start, _)| start)
 }
 
 /// A better message for an unknown key: serde's names the key and all known ones, in backquotes.
