@@ -806,15 +806,15 @@ fn who_says_that_nobody_admitted_it_cannot_admit_itself() {
     }
 }
 
-/// Who is known by a placeholder only may tell any number of itself.
+/// Who is known by a provisional record only may tell any number of itself.
 #[test]
 fn what_stands_for_an_inviter_is_taken_from_nobody() {
     let mut world = formed(48, 3);
     let mut liar = Liar::take_over(&mut world, 2, 0);
     let stranger = invented(7, 7);
     let name = format!("node-{}", stranger.id().short()).parse().unwrap();
-    let placeholder = MemberRecord { admitted_by: NodeId::NONE, admission: 0, revision: 0, name, ..stranger };
-    liar.tell(&mut world, &[placeholder]);
+    let provisional = MemberRecord { admitted_by: NodeId::NONE, admission: 0, revision: 0, name, ..stranger };
+    liar.tell(&mut world, &[provisional]);
     world.run_for(Duration::from_secs(1));
     assert_eq!(world.status(0).peers.len(), 2);
     liar.tell(&mut world, &[stranger]);

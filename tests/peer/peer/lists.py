@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from .crypto import base32
 from .link import GUEST, SUSPECT, UP, Link
-from .members import NOBODY, Merged, digest, first_record, is_placeholder
+from .members import NOBODY, Merged, digest, first_record, is_provisional
 from .scale import is_full_mesh
 from .timers import (
     FAREWELL_RESEND,
@@ -149,11 +149,11 @@ class Lists:
         node = self._node
         if node.cluster is None:
             return Merged.KNOWN  # a record before this one removed this node
-        if is_placeholder(record):
+        if is_provisional(record):
             return Merged.KNOWN  # MEMB-4: nobody can make one for others
         known = node.members.get(record.id)
         if record.id == link.id and known is not None and record.admission > known.admission:
-            if not is_placeholder(known):
+            if not is_provisional(known):
                 return Merged.KNOWN  # MEMB-4: nobody undoes its own removal
         result = node.members.merge(record, lambda: self._afford(link))
         if result is Merged.NEWS:
@@ -211,7 +211,7 @@ class Lists:
 
     def remove(self, member: bytes) -> None:
         """Section 5: a member removes another, but not an inviter whose number it does not know yet."""
-        if is_placeholder(self._node.members[member]):
+        if is_provisional(self._node.members[member]):
             raise ValueError("the record of this inviter has not come yet: its removal would not hold")
         removal = self._node.members.removal(member, self._node.identity.id)
         self._node.members.put(removal)

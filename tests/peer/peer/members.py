@@ -31,14 +31,14 @@ def first_record(public_key: bytes, name: str) -> Record:
     return Record(public_key, node_id(public_key), 0, MEMBER, 1, name)
 
 
-def placeholder(public_key: bytes) -> Record:
+def provisional(public_key: bytes) -> Record:
     """What a joiner knows of its inviter until the list arrives (section 3, step 6)."""
     return Record(public_key, NOBODY, 0, MEMBER, 0, "node-" + base32(node_id(public_key))[:8])
 
 
-def is_placeholder(record: Record) -> bool:
+def is_provisional(record: Record) -> bool:
     """MEMB-4: all of it counts; a record with a zero `admitted by` can be made by any member."""
-    return record == placeholder(record.public_key)
+    return record == provisional(record.public_key)
 
 
 def digest(records: Iterable[Record]) -> bytes:

@@ -19,7 +19,7 @@ from .join import Joiner
 from .link import GUEST, KEPT, LEFT, SPARE, WANTED, Link
 from .lists import Lists
 from .liveness import Liveness
-from .members import MemberList, placeholder
+from .members import MemberList, provisional
 from .own import OwnAddresses
 from .paths import Challenge, Current, Decision, Forgotten, PathConflict, Published
 from .responder import Responder
@@ -472,7 +472,7 @@ class Node:
             self.cluster, self.removed_by = Cluster(cluster_id, cluster_key), None
             self.members = MemberList(self.identity.id)
         if wire.node_id(inviter) not in self.members:
-            self.members.put(placeholder(inviter))
+            self.members.put(provisional(inviter))
         self.save()
         return True
 

@@ -32,7 +32,7 @@ from .invites import Token, invite_psk
 from .join import Joiner
 from .link import CONFLICT, GUEST, KEPT, LEFT, LOST, SPARE, SUSPECT, UNKNOWN, UP, Candidate, Contest, Link
 from .lists import Reading
-from .members import MemberList, Merged, first_record, placeholder, rank
+from .members import MemberList, Merged, first_record, provisional, rank
 from .node import Node
 from .owner import invite, obey
 from .paths import Challenge, Current, Forgotten, Path, PathConflict, Published
@@ -779,7 +779,7 @@ class Rules(unittest.TestCase):
         member.records.remove(self.node.members[removed.id])
         member.records.append(self.node.members.removal(removed.id, inviter.id))
         token = Token.fresh(inviter.public_key, 0, (HERE,)).encode()
-        accepted = State(key, "x", member.cluster, token, True, records=[placeholder(inviter.public_key)])
+        accepted = State(key, "x", member.cluster, token, True, records=[provisional(inviter.public_key)])
         for state, by in ((member, stranger), (member, removed), (accepted, stranger)):
             code, said, taken = self._told_to_join(state, by)
             self.assertEqual((code, taken), (2, False))
@@ -1196,19 +1196,19 @@ class Rules(unittest.TestCase):
         for known, taken in (
             (replace(greater, admission=1, admitted_by=self.ids[1], state=REMOVED), False),
             (first_record(link.public_key, "x"), False),
-            (replace(placeholder(link.public_key), name="x"), False),
-            (replace(placeholder(link.public_key), revision=1), False),
-            (placeholder(link.public_key), True),
+            (replace(provisional(link.public_key), name="x"), False),
+            (replace(provisional(link.public_key), revision=1), False),
+            (provisional(link.public_key), True),
         ):
             members.put(known)
             self.node.lists._take(link, greater)
             self.assertEqual(members[link.id] == greater, taken)
 
-    def test_a_placeholder_is_taken_from_nobody(self) -> None:
+    def test_a_provisional_record_is_taken_from_nobody(self) -> None:
         link, members = self._up(0), self.node.members
-        lesser = replace(placeholder(self.others[1].public_key), name="a")
+        lesser = replace(provisional(self.others[1].public_key), name="a")
         members.put(lesser)
-        for told in (placeholder(self.others[1].public_key), placeholder(Identity().public_key)):
+        for told in (provisional(self.others[1].public_key), provisional(Identity().public_key)):
             known = members.get(told.id)
             self._receive(link, Members(False, (told,)))
             self.assertEqual(members.get(told.id), known)
@@ -1216,11 +1216,11 @@ class Rules(unittest.TestCase):
         self._receive(link, Members(False, (greater,)))
         self.assertEqual(members[greater.id], greater)
 
-    def test_an_inviter_of_which_only_the_placeholder_is_known_is_not_removed(self) -> None:
+    def test_an_inviter_of_which_only_the_provisional_record_is_known_is_not_removed(self) -> None:
         link, node = self._up(0), self.node
         for known, kept in (
-            (placeholder(link.public_key), True),
-            (replace(placeholder(link.public_key), name="y"), False),
+            (provisional(link.public_key), True),
+            (replace(provisional(link.public_key), name="y"), False),
         ):
             node.members.put(known)
             node.transmitted.clear()
