@@ -315,9 +315,6 @@ mod tests {
         let mut alone = state.clone();
         alone.saved.members[0].admitted_by = member.id();
         assert!(alone.join_is_open(&member.public_key), "its own word does not count");
-        alone.saved.members[0].admitted_by = NodeId::NONE;
-        assert!(!alone.join_is_open(&member.public_key), "a member knows it by its configuration");
-        alone.saved.members[0].admitted_by = member.id();
         alone.joined_with = None;
         assert!(!alone.join_is_open(&member.public_key), "it did not join by invite");
     }

@@ -9,6 +9,7 @@ use crate::node::candidates;
 use crate::node::directory::Sighting;
 use crate::node::error::CommandError;
 use crate::node::invites;
+use crate::node::joining::is_provisional;
 use crate::node::reflection::Realm;
 use crate::node::saved::{Revision, Saved, SavedAddress, SavedInvite};
 use crate::node::status::Scope;
@@ -134,16 +135,21 @@ impl Node {
             self.members.merge(record);
         }
         for peer in self.config.peers.clone() {
+            let id = NodeId::from(&peer.public_key);
+            self.configured.insert(id, peer.addresses);
+            // What stands for an inviter gives way to what a member says, and to nothing else.
+            if self.members.get(id).is_some_and(is_provisional) {
+                continue;
+            }
             let record = MemberRecord {
                 public_key: peer.public_key,
-                admitted_by: NodeId::NONE,
+                admitted_by: id,
                 admission: 0,
                 state: MemberState::Member,
                 revision: 0,
                 name: peer.name,
             };
             self.members.merge(&record);
-            self.configured.insert(NodeId::from(&peer.public_key), peer.addresses);
         }
         let of_another = |known: &&SavedAddress| known.id != self.id && self.members.contains(known.id);
         for known in saved.addresses.iter().filter(of_another) {

@@ -40,7 +40,10 @@ pub enum CommandError {
     #[error("this is the node itself: to take it out of its cluster run dddns leave")]
     Itself,
     /// Nobody has said yet with what number the member was admitted, and a removal without it would not hold.
-    #[error("nobody has told yet when this member was admitted: try again once a member is up")]
+    #[error(
+        "the record of this member has not come yet, and a removal without it would not hold: try again once another member \
+         was met, or take this node out of the cluster with dddns leave"
+    )]
     Unlisted,
     /// No member has this ID.
     #[error("no member has this identity")]

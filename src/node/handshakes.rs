@@ -164,6 +164,7 @@ impl Node {
         let peer = received.initiator();
         let id = NodeId::from(&peer);
         let known = peer != self.identity.public_key() && self.members.contains(id);
+        let admitted = self.members.is_admitted(id);
         let (verdict, psk, admission) = match (initiation.mode, received.name()) {
             // A removed node is answered too: only so it can be told.
             (Mode::Member, _) if known || self.members.removed(id).is_some() => {
@@ -174,8 +175,8 @@ impl Node {
                 let (invite, verdict) = judged.ok_or(Discard::UnknownInvite)?;
                 let verdict = match verdict {
                     // A member that lost the answer, or its state, may come back by the invite that let it in.
-                    _ if known => Verdict::Accepted,
-                    Verdict::Accepted if !self.members.has_room() => Verdict::Full,
+                    _ if admitted => Verdict::Accepted,
+                    Verdict::Accepted if !known && !self.members.has_room() => Verdict::Full,
                     Verdict::Accepted if self.members.next_admission(id).is_none() => Verdict::Barred,
                     Verdict::Accepted | Verdict::Expired | Verdict::Used | Verdict::Full | Verdict::Barred => verdict,
                 };
@@ -231,11 +232,10 @@ impl Node {
         let pending = self.responder.get(index).ok_or(Discard::UnknownIndex)?;
         let (peer, admission) = (pending.peer, pending.admission);
         let id = NodeId::from(&peer);
-        if !self.members.contains(id) {
-            let Some((invite, name)) = admission else {
-                return self.tell_removed(now, index, id).map(|()| None);
-            };
-            self.admit(now, peer, invite, name)?;
+        match admission {
+            Some((invite, name)) if !self.members.is_admitted(id) => self.admit(now, peer, invite, name)?,
+            None if !self.members.contains(id) => return self.tell_removed(now, index, id).map(|()| None),
+            Some(_) | None => {}
         }
         let pending = self.responder.take(index).ok_or(Discard::UnknownIndex)?;
         self.links.release(index);
@@ -247,7 +247,9 @@ impl Node {
 
     /// Admits a node by an invite. Where that cannot be, nothing changes.
     fn admit(&mut self, now: Instant, public_key: PublicKey, invite: InviteId, name: Name) -> Result<(), Discard> {
-        let number = self.members.next_admission(NodeId::from(&public_key)).filter(|_| self.members.has_room());
+        let id = NodeId::from(&public_key);
+        let has_place = self.members.contains(id) || self.members.has_room();
+        let number = self.members.next_admission(id).filter(|_| has_place);
         let admission = number.filter(|_| self.durable && self.invites.is_open(invite)).ok_or(Discard::NotAMember)?;
         self.invites.burn(invite);
         let (admitted_by, state) = (self.id, MemberState::Member);

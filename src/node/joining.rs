@@ -133,12 +133,17 @@ impl Node {
         if removed {
             self.forget_cluster(now);
         }
+        let outside = self.cluster.is_none();
         let cluster = Cluster { id: payload.cluster_id, key: ClusterKey(payload.cluster_key) };
         self.cluster = Some(cluster.clone());
         self.joining = Some(Joining { accepted: true, ..Joining::new(token, now) });
         self.arm_node(NodeTimer::Join, now + pending::LIFETIME);
         let id = NodeId::from(&inviter);
         if let Some(record) = provisional(inviter) {
+            if outside {
+                // What the configuration says of it would keep it from telling its own number.
+                self.members.forget(id);
+            }
             self.members.merge(&record);
             self.link_member(now, id);
         }
@@ -238,7 +243,7 @@ impl Joining {
 
 /// Whether this is all that is known of the node's inviter: its key.
 pub(super) fn is_provisional(record: &MemberRecord) -> bool {
-    provisional(record.public_key).as_ref() == Some(record)
+    record.admitted_by == NodeId::NONE
 }
 
 /// What a joiner knows of its inviter until the inviter's member list arrives: any other record is greater.

@@ -44,7 +44,7 @@ impl Node {
         }
         let known = self.members.get(peer).filter(|known| known.state == MemberState::Member);
         let known = known.ok_or(CommandError::UnknownPeer)?;
-        if is_provisional(known) && !self.configured.contains_key(&peer) {
+        if is_provisional(known) {
             return Err(CommandError::Unlisted);
         }
         let record = self.removal(known);

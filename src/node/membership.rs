@@ -77,7 +77,10 @@ impl Node {
         if is_provisional(record) {
             return false;
         }
-        let known = self.members.get(sender).filter(|known| record.id() == sender && !is_provisional(known));
+        if record.id() != sender || record.state == MemberState::Removed {
+            return true;
+        }
+        let known = self.members.get(sender).filter(|known| !is_provisional(known));
         known.is_none_or(|known| record.admission <= known.admission)
     }
 

@@ -13,7 +13,7 @@ use crate::sim::network::{Conditions, headers};
 use crate::sim::places::NatId;
 use crate::sim::world::{HostId, Traffic, World};
 use crate::wire::address::Address;
-use crate::wire::id::{ClusterId, NodeId};
+use crate::wire::id::ClusterId;
 use crate::wire::record::{MemberRecord, MemberState};
 
 /// How long nodes that know each other from their last run may take to meet.
@@ -170,7 +170,7 @@ impl Scenario {
             }
             let record = MemberRecord {
                 public_key: world.identity(host).public_key(),
-                admitted_by: NodeId::NONE,
+                admitted_by: saved.members.first().map_or_else(|| world.id(host), MemberRecord::id),
                 admission: u32::from(n),
                 state: MemberState::Member,
                 revision: 1,

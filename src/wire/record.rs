@@ -22,8 +22,8 @@ use crate::wire::raw::{self, Bytes, Raw};
 pub struct MemberRecord {
     /// The member's public key; its node ID follows from it.
     pub public_key: PublicKey,
-    /// Who admitted or removed it, as whoever made the record says: anybody can write anybody's ID. [`NodeId::NONE`] if a
-    /// configuration file did, and in what stands for an inviter until its record comes.
+    /// Who admitted or removed it, as whoever made the record says: anybody can write anybody's ID. The node itself if a
+    /// configuration file or itself did; [`NodeId::NONE`] in what stands for an inviter until its record comes.
     pub admitted_by: NodeId,
     /// The number of its admission: greater than all that its admitter knew.
     pub admission: u32,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use dddns::auth::invite::Token;
-use dddns::config::MaxMembers;
+use dddns::config::{MaxMembers, Peer};
 use dddns::node::error::CommandError;
 use dddns::node::event::{Event, Refusal};
 use dddns::sim::adversary::Interference;
@@ -12,7 +12,7 @@ use dddns::wire::kind::Kind;
 use dddns::wire::record::{MemberRecord, MemberState};
 
 use crate::cluster::{
-    TODAY, config, configured, formed, found, happened, home, invite, join, join_with, kind, seed_range,
+    TODAY, config, configured, formed, found, happened, home, invite, join, join_with, kind, secrets, seed_range,
 };
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -68,23 +68,48 @@ fn a_third_node_joins_through_the_second() {
     assert!(world.run_until(Duration::from_secs(10), World::whole).is_some());
 }
 
+/// What a host has stored of a node.
+fn record(world: &mut World, host: HostId, of: HostId) -> Option<MemberRecord> {
+    let id = world.id(of);
+    world.command(host, |node, _| node.saved()).members.into_iter().find(|record| record.id() == id)
+}
+
+/// Has a host know another one from its configuration, too.
+fn configure(world: &mut World, host: HostId, name: &str, of: HostId) {
+    let (public_key, addresses) = (world.identity(of).public_key(), world.addresses(of).to_vec());
+    world.config(host).peers.push(Peer { name: name.parse().unwrap(), public_key, addresses });
+}
+
+/// A name that a configuration may give to a node, and that of a node without one.
+fn names(world: &World, host: HostId) -> [String; 3] {
+    ["a".to_owned(), "z".to_owned(), format!("node-{}", world.id(host).short())]
+}
+
+/// A joiner, and its inviter, which a third member let in that is off.
+fn joined_through_the_second(seed: u64, configured: Option<usize>) -> World {
+    let mut world = founder_and(seed, 2);
+    join(&mut world, 0, 1);
+    assert!(world.run_until(MINUTE, World::whole).is_some());
+    world.kill(0);
+    if let Some(n) = configured {
+        let name = names(&world, 1)[n].clone();
+        configure(&mut world, 2, &name, 1);
+    }
+    join(&mut world, 1, 2);
+    world.run_for(Duration::from_secs(10));
+    world
+}
+
 #[test]
 fn a_joiner_learns_from_its_inviter_alone_who_that_is() {
-    for gone in [true, false] {
-        let mut world = founder_and(6, 2);
-        join(&mut world, 0, 1);
-        assert!(world.run_until(MINUTE, World::whole).is_some());
-        world.kill(0);
-        join(&mut world, 1, 2);
-        world.run_for(Duration::from_secs(10));
+    for (gone, configured) in
+        [true, false].into_iter().flat_map(|gone| [None, Some(0), Some(1), Some(2)].map(|n| (gone, n)))
+    {
+        let mut world = joined_through_the_second(6, configured);
         let inviter = world.id(1);
-        let record = |world: &mut World, host| {
-            let members = world.command(host, |node, _| node.saved()).members;
-            members.into_iter().find(|record| record.id() == inviter)
-        };
-        let known = record(&mut world, 2);
-        assert!(known.is_some_and(|record| record.admission == 1), "{known:?}");
-        assert_eq!(known, record(&mut world, 1));
+        let known = record(&mut world, 2, 1);
+        assert!(known.is_some_and(|record| record.admission == 1), "{configured:?}: {known:?}");
+        assert_eq!(known, record(&mut world, 1, 1));
         // So it can be removed for good, and its word that it leaves counts.
         if gone {
             world.command(2, |node, now| node.forget(now, inviter)).unwrap();
@@ -92,10 +117,55 @@ fn a_joiner_learns_from_its_inviter_alone_who_that_is() {
             world.command(1, |node, now| node.leave(now)).unwrap();
         }
         world.run_for(Duration::from_secs(10));
-        let known = record(&mut world, 2);
+        let known = record(&mut world, 2, 1);
         assert!(world.peer(2, 1).is_none(), "by forget: {gone}");
         let removed = |record: MemberRecord| record.admission == 1 && record.state == MemberState::Removed;
         assert!(known.is_some_and(removed), "by forget: {gone}: {known:?}");
+    }
+}
+
+#[test]
+fn a_member_that_another_one_knows_without_its_number_leaves_for_good() {
+    let mut world = founder_and(8, 2);
+    join(&mut world, 0, 1);
+    assert!(world.run_until(MINUTE, World::whole).is_some());
+    configure(&mut world, 2, "attic", 1);
+    world.set_cluster(2, secrets());
+    world.kill(0);
+    // The member lets this one in by its configuration as well, and has no invite to tell its number with.
+    configure(&mut world, 1, "shed", 2);
+    world.kill(1);
+    world.start(1);
+    world.start(2);
+    assert!(world.run_until(MINUTE, |world| world.knows(1, 2) && world.knows(2, 1)).is_some());
+    assert!(record(&mut world, 2, 1).is_some_and(|record| record.admission == 0), "this test proves nothing");
+    world.command(1, |node, now| node.leave(now)).unwrap();
+    world.run_for(Duration::from_secs(10));
+    let known = record(&mut world, 2, 1);
+    let removed = |record: MemberRecord| record.admission == 1 && record.state == MemberState::Removed;
+    assert!(known.is_some_and(removed), "{known:?}");
+}
+
+/// Spec: MEMB-7.
+#[test]
+fn a_joiner_that_its_inviter_knows_by_configuration_is_let_in_like_any_other() {
+    for n in 0..3 {
+        let mut world = founder_and(9, 2);
+        let name = names(&world, 1)[n].clone();
+        world.config(1).name = name.parse().unwrap();
+        configure(&mut world, 0, &name, 1);
+        configure(&mut world, 0, "shed", 2);
+        world.kill(0);
+        world.start(0);
+        let token = invite(&mut world, 0, DAY);
+        join_with(&mut world, 1, &token);
+        world.run_for(MINUTE);
+        let known = record(&mut world, 1, 1).unwrap();
+        assert_eq!((known.admission, known.admitted_by), (1, world.id(0)), "{name}");
+        assert_eq!(record(&mut world, 0, 1), Some(known));
+        join_with(&mut world, 2, &token);
+        world.run_for(MINUTE);
+        assert_eq!(refused(&world, 2), [Refusal::Used]);
     }
 }
 
@@ -106,9 +176,13 @@ fn an_inviter_of_which_nothing_was_told_cannot_be_removed_yet() {
     assert!(world.run_until(MINUTE, World::whole).is_some());
     world.kill(0);
     block(&mut world, 1, MINUTE, |kind| kind == Kind::MEMBERS);
+    configure(&mut world, 2, "z", 1);
     join(&mut world, 1, 2);
     world.run_for(Duration::from_secs(10));
     let inviter = world.id(1);
+    assert_eq!(world.command(2, |node, now| node.forget(now, inviter)), Err(CommandError::Unlisted));
+    world.kill(2);
+    world.start(2);
     assert_eq!(world.command(2, |node, now| node.forget(now, inviter)), Err(CommandError::Unlisted));
     world.run_for(MINUTE);
     assert_eq!(world.command(2, |node, now| node.forget(now, inviter)), Ok(()));
@@ -266,6 +340,21 @@ fn a_member_that_lost_everything_but_its_key_comes_back_by_the_invite_that_let_i
     world.erase(1);
     join_with(&mut world, 1, &token);
     assert!(world.run_until(Duration::from_secs(10), World::whole).is_some());
+}
+
+#[test]
+fn a_founder_that_lost_everything_but_its_key_is_told_that_it_is_back() {
+    let mut world = founder_and(14, 1);
+    join(&mut world, 0, 1);
+    assert!(world.run_until(MINUTE, World::whole).is_some());
+    world.kill(0);
+    world.erase(0);
+    join(&mut world, 1, 0);
+    world.run_for(Duration::from_secs(10));
+    assert!(world.whole());
+    let known = record(&mut world, 0, 0).unwrap();
+    assert_eq!((known.admission, known.admitted_by), (2, world.id(1)));
+    assert_eq!(record(&mut world, 1, 0), Some(known));
 }
 
 #[test]

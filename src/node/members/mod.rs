@@ -66,6 +66,12 @@ impl Members {
         self.get(id).is_some_and(is_member)
     }
 
+    /// Whether a node is a member that was let in by another one: what a configuration or the node itself says of it has
+    /// no number.
+    pub(crate) fn is_admitted(&self, id: NodeId) -> bool {
+        self.get(id).is_some_and(|record| is_member(record) && record.admission > 0)
+    }
+
     /// How many records there are, removed members included.
     #[cfg(feature = "sim")]
     pub(crate) fn len(&self) -> usize {
@@ -179,6 +185,14 @@ impl Members {
         let removals = self.records().filter(|(_, record)| !is_member(record));
         if let Some((oldest, _)) = removals.min_by_key(|&(id, record)| (record.admission, id)) {
             self.records.remove(&oldest);
+        }
+    }
+
+    /// Drops what is known of a node.
+    pub(crate) fn forget(&mut self, id: NodeId) {
+        if let Some(record) = self.records.remove(&id) {
+            self.present -= usize::from(is_member(&record));
+            self.digest.set(None);
         }
     }
 
