@@ -178,15 +178,14 @@ impl Node {
 
     /// Whether the record that another member made of this node has come.
     fn has_own_record(&self) -> bool {
-        self.members.get(self.id).is_some_and(|record| record.admitted_by != self.id)
+        self.members.get(self.id).is_some_and(|record| record.admission > 0)
     }
 
     /// Whether a joiner is told that it was removed, before its own record has come. It cannot tell an earlier membership from
     /// this one, so it asks its inviter again, which knows.
     pub(super) fn is_told_old_removal(&mut self, now: Instant, message: &Message) -> bool {
         let Message::Members(page) = message else { return false };
-        let own = |record: &MemberRecord| record.id() == self.id && record.state == MemberState::Removed;
-        if !page.records.iter().any(own) {
+        if !page.records.iter().any(|record| removes(record, self.id)) {
             return false;
         }
         let waits = self.joining.as_ref().is_some_and(|joining| joining.accepted);
@@ -244,6 +243,11 @@ impl Joining {
 /// Whether this is all that is known of the node's inviter: its key.
 pub(super) fn is_provisional(record: &MemberRecord) -> bool {
     record.admitted_by == NodeId::NONE
+}
+
+/// Whether a record that a member tells is the removal of this node.
+pub(super) fn removes(record: &MemberRecord, id: NodeId) -> bool {
+    record.id() == id && record.state == MemberState::Removed && !is_provisional(record)
 }
 
 /// What a joiner knows of its inviter until the inviter's member list arrives: any other record is greater.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::node::Node;
 use crate::node::error::CommandError;
 use crate::node::event::Event;
-use crate::node::joining::is_provisional;
+use crate::node::joining::{is_provisional, removes};
 use crate::node::links::Slot;
 use crate::node::membership::page_of;
 use crate::node::timer::NodeTimer;
@@ -99,8 +99,7 @@ impl Node {
 
     /// A page came while this node leaves: where it holds the removal, its sender has confirmed it.
     pub(super) fn receive_farewell(&mut self, now: Instant, slot: Slot, page: &Page) {
-        let confirms = |record: &MemberRecord| record.id() == self.id && record.state == MemberState::Removed;
-        if !page.records.iter().any(confirms) {
+        if !page.records.iter().any(|record| removes(record, self.id)) {
             return;
         }
         if let Some(leaving) = &mut self.leaving {

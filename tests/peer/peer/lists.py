@@ -152,9 +152,9 @@ class Lists:
         if is_provisional(record):
             return Merged.KNOWN  # MEMB-4: nobody can make one for others
         known = node.members.get(record.id)
-        if record.id == link.id and known is not None and record.admission > known.admission:
-            if not is_provisional(known):
-                return Merged.KNOWN  # MEMB-4: nobody undoes its own removal
+        if record.id == link.id and known is not None and record.state == MEMBER:
+            if record.admission > known.admission and not is_provisional(known):
+                return Merged.KNOWN  # MEMB-4: nobody undoes its own removal, but whoever tells one is believed
         result = node.members.merge(record, lambda: self._afford(link))
         if result is Merged.NEWS:
             if record.id != node.identity.id:

@@ -37,8 +37,8 @@ def provisional(public_key: bytes) -> Record:
 
 
 def is_provisional(record: Record) -> bool:
-    """MEMB-4: all of it counts; a record with a zero `admitted by` can be made by any member."""
-    return record == provisional(record.public_key)
+    """MEMB-3: nothing else has a zero `admitted by`; records of a configuration name the node that they are about."""
+    return record.admitted_by == NOBODY
 
 
 def digest(records: Iterable[Record]) -> bytes:
@@ -92,6 +92,10 @@ class MemberList:
     def is_removed(self, member: bytes) -> bool:
         return member in self._records and self._records[member].state == REMOVED
 
+    def was_let_in(self, member: bytes) -> bool:
+        """Whether another member made the record of a member: admission 0 is a configuration's, or the node's own."""
+        return self.is_member(member) and self._records[member].admission > 0
+
     def digest(self) -> bytes:
         """MEMB-5."""
         if self._digest is None:
@@ -106,6 +110,10 @@ class MemberList:
     def full(self) -> bool:
         """MEMB-10: removed ones do not count."""
         return len(self.members()) >= self.members_max
+
+    def has_room_for(self, joiner: bytes) -> bool:
+        """Section 3, step 3: whoever is a member has its place already."""
+        return self.is_member(joiner) or not self.full()
 
     def next_admission(self, member: bytes) -> int | None:
         """MEMB-3: the number that an admission gets, nothing if the node is barred."""

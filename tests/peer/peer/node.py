@@ -480,12 +480,11 @@ class Node:
         """Step 8: a member has sent a tagged datagram. The token is kept until the own record has come (step 7)."""
         self.event("joined", cluster=crypto.base32(cluster.id), inviter=self.label(link.id))
         self.lists.read(link)
-        if self.members.is_member(self.identity.id):
-            self.own_record_came()
+        self.own_record_came()
 
     def own_record_came(self) -> None:
-        """The end of joining, if the inviter has accepted."""
-        if self.was_accepted():
+        """The end of joining, if the inviter has accepted; only what another member made tells that it has let in."""
+        if self.was_accepted() and self.members.was_let_in(self.identity.id):
             self.joiner = None
             self.save()
 

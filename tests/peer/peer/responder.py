@@ -141,15 +141,15 @@ class Responder:
         node.transmit(response, source)
 
     def _verdict(self, peer: bytes, invite: Invite | None) -> int:
-        """membership.md section 3, step 3: a joiner that is a member already is let in again."""
+        """membership.md section 3, step 3: who was let in is again; a member that nobody let in only needs no room."""
         members = self._node.members
-        if invite is None or members.is_member(peer):
+        if invite is None or members.was_let_in(peer):
             return ACCEPTED
         if invite.used_by is not None:
             return INVITE_USED
         if invite.has_expired(self._node.wall_ms()):
             return INVITE_EXPIRED
-        if members.full():
+        if not members.has_room_for(peer):
             return CLUSTER_FULL
         return ACCEPTED if members.next_admission(peer) is not None else BARRED
 
@@ -161,25 +161,33 @@ class Responder:
     def confirm(self, index: int) -> Unconfirmed | None:
         """Check 9: the first valid tagged datagram came. Raises Discard for who is no member and becomes none.
 
-        The handshake of who fails goes on waiting. A removed node's ends without a session: it is told (MEMB-12).
+        By an invite a member that nobody let in, and that it does not admit, counts as a stranger (MEMB-7). The
+        handshake of who fails goes on waiting. A removed node's ends without a session: it is told (MEMB-12).
         """
-        waiting = self.unconfirmed[index]
+        waiting, members = self.unconfirmed[index], self._node.members
         peer = node_id(waiting.public_key)
         if waiting.invite is not None:
             self._admit(peer, waiting, waiting.invite)
-        is_member = self._node.members.is_member(peer)
-        if not is_member and (waiting.invite is not None or not self._node.members.is_removed(peer)):
+            lives = members.was_let_in(peer)
+        else:
+            lives = members.is_member(peer)
+        if not lives and (waiting.invite is not None or not members.is_removed(peer)):
             raise Discard("not-a-member")
         del self.unconfirmed[index]
-        if is_member:
+        if lives:
             return waiting
-        self._tell_removed(waiting, self._node.members[peer])
+        self._tell_removed(waiting, members[peer])
         return None
 
     def _admit(self, peer: bytes, waiting: Unconfirmed, invite: Invite) -> None:
-        """MEMB-7: the first to confirm burns the invite; where nobody is admitted the invite stays good."""
+        """MEMB-7: the first to confirm burns the invite; where nobody is admitted the invite stays good.
+
+        A member that nobody let in is admitted, too, in its own place: it waits for a record that another member made.
+        """
         members, number = self._node.members, self._node.members.next_admission(peer)
-        if invite.used_by is not None or members.is_member(peer) or members.full() or number is None:
+        if invite.used_by is not None or members.was_let_in(peer):
+            return
+        if not members.has_room_for(peer) or number is None:
             return
         record = Record(waiting.public_key, self._node.identity.id, number, MEMBER, 0, waiting.name)
         members.put(record)

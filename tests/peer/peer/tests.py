@@ -32,7 +32,7 @@ from .invites import Token, invite_psk
 from .join import Joiner
 from .link import CONFLICT, GUEST, KEPT, LEFT, LOST, SPARE, SUSPECT, UNKNOWN, UP, Candidate, Contest, Link
 from .lists import Reading
-from .members import MemberList, Merged, first_record, provisional, rank
+from .members import MemberList, Merged, digest, first_record, provisional, rank
 from .node import Node
 from .owner import invite, obey
 from .paths import Challenge, Current, Forgotten, Path, PathConflict, Published
@@ -74,6 +74,11 @@ HERE, THERE = Address("192.0.2.1", 7733), Address("2001:db8::7", 1)
 def tagged(code: int, body: bytes, flags: int = 0, index: int = 1) -> bytes:
     """A tagged datagram with any tag."""
     return struct.pack(">BBBBIQ", 0xD1, code, 5, flags, index, 9) + body + bytes(16)
+
+
+def configured(public_key: bytes) -> Record:
+    """What a configuration says of a member (MEMB-3)."""
+    return replace(first_record(public_key, "a"), revision=0)
 
 
 def heartbeat(message: Heartbeat | HeartbeatAck) -> bytes:
@@ -1196,32 +1201,70 @@ class Rules(unittest.TestCase):
         for known, taken in (
             (replace(greater, admission=1, admitted_by=self.ids[1], state=REMOVED), False),
             (first_record(link.public_key, "x"), False),
-            (replace(provisional(link.public_key), name="x"), False),
-            (replace(provisional(link.public_key), revision=1), False),
+            (configured(link.public_key), False),
             (provisional(link.public_key), True),
         ):
             members.put(known)
             self.node.lists._take(link, greater)
             self.assertEqual(members[link.id] == greater, taken)
 
-    def test_a_provisional_record_is_taken_from_nobody(self) -> None:
-        link, members = self._up(0), self.node.members
-        lesser = replace(provisional(self.others[1].public_key), name="a")
-        members.put(lesser)
-        for told in (provisional(self.others[1].public_key), provisional(Identity().public_key)):
-            known = members.get(told.id)
-            self._receive(link, Members(False, (told,)))
-            self.assertEqual(members.get(told.id), known)
-        greater = replace(lesser, name="b")
-        self._receive(link, Members(False, (greater,)))
-        self.assertEqual(members[greater.id], greater)
+    def test_whoever_says_that_it_was_removed_is_believed(self) -> None:
+        link = self._up(0)
+        told = Record(link.public_key, self.ids[1], 7, REMOVED, 1, "y")
+        self._receive(link, Members(False, (replace(told, state=MEMBER),)))
+        self.assertEqual(self.node.members[link.id], first_record(link.public_key, "x"))
+        self._receive(link, Members(False, (told,)))
+        self.assertEqual((self.node.members[link.id], link.id in self.node.links), (told, False))
+
+    def test_a_record_with_a_zero_admitted_by_is_taken_from_nobody(self) -> None:
+        link, node, stranger = self._up(0), self.node, Identity()
+        for key in (self.others[1].public_key, stranger.public_key, link.public_key, node.identity.public_key):
+            made = Record(key, bytes(16), 7, MEMBER, 1, "y")
+            for told in (provisional(key), made, replace(made, state=REMOVED)):
+                known = node.members.get(told.id)
+                self._receive(link, Members(False, (told,)))
+                self.assertEqual(node.members.get(told.id), known)
+        self._receive(link, Members(False, (configured(stranger.public_key),)))
+        self.assertEqual(node.members[stranger.id], configured(stranger.public_key))
+
+    def test_a_list_that_differs_by_a_zero_admitted_by_alone_was_read_in_vain(self) -> None:
+        link, node, stranger = self._up(0), self.node, Identity()
+        for by, told_of, again in (
+            (bytes(16), stranger, False),
+            (bytes(16), self.others[1], False),
+            (bytes(16), node.identity, False),
+            (self.ids[1], stranger, True),
+        ):
+            removal = Record(told_of.public_key, by, 7, REMOVED, 1, "y")
+            node.lists._digests[link.id] = digest([removal])
+            node.lists._reading = reading = Reading(link.id, self.time)
+            self._receive(link, Members(False, (removal,)))
+            self.assertEqual((reading.fruitful, node.lists._is_fruitless(link.id)), (again, not again))
+            node.lists._fruitless.clear()
+
+    def test_a_removal_with_a_zero_admitted_by_is_none_to_a_joiner_and_to_one_who_leaves(self) -> None:
+        link, _, _, told = self._joining()
+        self._receive(link, Members(False, (replace(told.records[0], admitted_by=bytes(16)),)))
+        self.assertEqual((link.state, self._called()), (UP, []))
+        self.node.members.put(first_record(self.node.identity.public_key, "x"))
+        self.node.lists.leave_cluster()
+        confirmation = self.node.lists.farewell.removal
+        for by, left in ((bytes(16), {link.id: link}), (link.id, {})):
+            self._receive(link, Members(False, (replace(confirmation, admitted_by=by),)))
+            self.assertEqual(self.node.links, left)
+
+    def test_what_a_configuration_says_counts_more_than_a_provisional_record_and_less_than_a_first_one(self) -> None:
+        key = self.others[0].public_key
+        told = [provisional(key), configured(key), first_record(key, "0")]  # the name would count for less
+        for records in (told, told[::-1]):
+            members = MemberList(self.node.identity.id)
+            for record in records:
+                members.merge(record, lambda: True)
+            self.assertEqual(list(members), [told[-1]])
 
     def test_an_inviter_of_which_only_the_provisional_record_is_known_is_not_removed(self) -> None:
         link, node = self._up(0), self.node
-        for known, kept in (
-            (provisional(link.public_key), True),
-            (replace(provisional(link.public_key), name="y"), False),
-        ):
+        for known, kept in ((provisional(link.public_key), True), (configured(link.public_key), False)):
             node.members.put(known)
             node.transmitted.clear()
             with contextlib.redirect_stdout(io.StringIO()) as said:
@@ -1230,6 +1273,89 @@ class Rules(unittest.TestCase):
             self.assertEqual(answer.get("error", "").startswith("forget: the record of this inviter"), kept)
             self.assertEqual(node.members[link.id] == known, kept)
             self.assertEqual((link.id in node.links, node.transmitted == []), (kept, kept))
+
+    def test_a_member_that_nobody_let_in_is_admitted_by_an_invite_like_any_other(self) -> None:
+        node, (founder, neighbour, other) = self.node, self.others[:3]
+        node.members.put(configured(neighbour.public_key))
+        for number, joiner in enumerate((founder, neighbour), 1):
+            token = Token.decode(node.responder.make_invite((HERE,)))
+            again = self._verdict_of(self._attempt(joiner, token))[1]
+            session = self._verdict_of(self._attempt(joiner, token))[1]
+            self.assertEqual(self._confirm(session), [])
+            record = Record(joiner.public_key, node.identity.id, number, MEMBER, 0, "y")
+            self.assertEqual(node.members[joiner.id], record)
+            self.assertEqual(node.responder.invites[token.invite].used_by, joiner.id)
+            self.assertEqual((self._confirm(again), node.members[joiner.id]), ([], record))
+            self.assertEqual(self._verdict_of(self._attempt(other, token))[0], wire.INVITE_USED)
+            self.assertEqual(self._verdict_of(self._attempt(joiner, token))[0], wire.ACCEPTED)
+
+    def test_a_member_that_nobody_let_in_is_a_stranger_to_an_invite_that_does_not_admit_it(self) -> None:
+        node, other = self.node, self.others[0]
+        known = node.members[other.id]
+        token = Token.decode(node.responder.make_invite((HERE,)))
+        late = self._verdict_of(self._attempt(other, token))[1]
+        first = self._verdict_of(self._attempt(Identity(), token))[1]
+        self.assertEqual(self._confirm(first), [])
+        winner = node.responder.invites[token.invite].used_by
+        node.links.pop(other.id, None)
+        node.transmitted.clear()
+        for _ in range(2):  # it goes on waiting, as a stranger's does
+            self.assertEqual(self._confirm(late), ["discarded not-a-member"])
+        self.assertEqual((node.members[other.id], node.responder.invites[token.invite].used_by), (known, winner))
+        self.assertEqual((other.id in node.links, node.transmitted), (False, []))
+        self.assertEqual(self._confirm(self._verdict_of(self._attempt(other))[1]), [])  # in mode 0 it is a member
+        node.members.put(Record(other.public_key, self.ids[1], 1, MEMBER, 0, "x"))
+        self.assertEqual(self._confirm(late), [])  # somebody else let it in meanwhile
+
+    def test_the_invite_of_a_member_that_somebody_let_in_stays_good(self) -> None:
+        node, other = self.node, self.others[0]
+        known = Record(other.public_key, self.ids[1], 1, MEMBER, 0, "x")
+        node.members.put(known)
+        token = Token.decode(node.responder.make_invite((HERE,)))
+        self.assertEqual(self._confirm(self._verdict_of(self._attempt(other, token))[1]), [])
+        self.assertEqual((node.members[other.id], node.responder.invites[token.invite].used_by), (known, None))
+
+    def test_verdicts_on_a_member_that_nobody_let_in(self) -> None:
+        node, other, stranger = self.node, self.others[0], Identity()
+        token = Token.decode(node.responder.make_invite((HERE,)))
+        open_invite = node.responder.invites[token.invite]
+        late = self._verdict_of(self._attempt(stranger, token))[1]
+        node.members.members_max = 301  # full
+
+        def verdicts() -> list[int]:
+            return [self._verdict_of(self._attempt(joiner, token))[0] for joiner in (other, stranger)]
+
+        self.assertEqual(verdicts(), [wire.ACCEPTED, wire.CLUSTER_FULL])
+        session = self._verdict_of(self._attempt(other, token))[1]
+        open_invite.expiry = 0
+        self.assertEqual(verdicts(), [wire.INVITE_EXPIRED] * 2)
+        open_invite.used_by = self.ids[1]
+        self.assertEqual(verdicts(), [wire.INVITE_USED] * 2)
+        open_invite.used_by = None
+        self.assertEqual((self._confirm(late), open_invite.used_by), (["discarded not-a-member"], None))
+        self.assertEqual((self._confirm(session), node.members[other.id].admission), ([], 1))  # in its own place
+        self.assertEqual((verdicts()[0], len(node.members.members())), (wire.ACCEPTED, 301))
+
+    def test_a_joiner_waits_for_a_record_that_another_member_made(self) -> None:
+        link, joiner, own, _ = self._joining()
+        mine = self.node.identity.public_key
+        for told in (configured(mine), first_record(mine, "x")):
+            self._receive(link, Members(False, (told,)))
+            self._receive(link, Heartbeat(0, bytes(8), HERE))
+            self.assertIs(self.node.joiner, joiner)
+            record = replace(configured(mine), name="x", revision=1)  # it says its own name; nobody let it in by that
+            self.assertEqual(self.node.members[self.node.identity.id], record)
+        self._accept()
+        self._receive(link, Heartbeat(0, bytes(8), HERE))  # a member that had its first record before it joined
+        self.assertIs(self.node.joiner, joiner)
+        self._receive(link, own)
+        self.assertIsNone(self.node.joiner)
+
+    def test_a_joiner_that_has_a_record_of_another_member_waits_for_a_word_only(self) -> None:
+        link, _, own, _ = self._joining()
+        self.node.members.put(own.records[0])
+        self._receive(link, Heartbeat(0, bytes(8), HERE))
+        self.assertIsNone(self.node.joiner)
 
     def test_only_a_handshake_that_waits_gets_the_same_response_again(self) -> None:
         node, other = self.node, self.others[0]

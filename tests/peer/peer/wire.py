@@ -327,8 +327,8 @@ class Members:
         return bytes([self.more, len(self.records)]) + b"".join(r.encode() for r in self.records)
 
     def removes(self, node: bytes) -> bool:
-        """Whether it holds a node's removal."""
-        return any(record.id == node and record.state == REMOVED for record in self.records)
+        """Whether it holds a node's removal; a record with a zero `admitted by` counts for nothing (MEMB-4)."""
+        return any(r.id == node and r.state == REMOVED and any(r.admitted_by) for r in self.records)
 
     @classmethod
     def decode(cls, body: bytes) -> Members:
