@@ -45,6 +45,19 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
             ),
         ));
     }
+    let knows = |state: &State| state.saved.members.iter().any(|record| record.public_key != own);
+    let is_list = |state: &State| !removed && !state.join_is_open(&own) && knows(state);
+    if present.is_none() && state.as_ref().is_some_and(is_list) {
+        return Err(Failure::new(
+            Exit::Failed,
+            format!(
+                "there is no {0}, the key of the cluster whose members are in {1}: restore it from a copy (mode 600), or, to begin \
+                 without them, run  mv {1} {1}.old  and then this command once more",
+                setup.dir.cluster_key().display(),
+                setup.dir.state().display(),
+            ),
+        ));
+    }
     let made = given.is_none();
     let cluster = match given {
         Some(cluster) => cluster,
@@ -76,9 +89,12 @@ fn read_cluster(path: &Path) -> Result<Cluster, Failure> {
     match key_file::read_cluster(path) {
         Ok(Some(cluster)) => Ok(cluster),
         Ok(None) => failed(format!("there is no file {}", path.display())),
+        Err(KeyFileError::Read(ReadError::NoFile { .. })) => failed(format!(
+            "{} is not a regular file: give the file cluster.key of a member of the cluster, or a copy of it",
+            path.display()
+        )),
         Err(
-            KeyFileError::Garbled { .. }
-            | KeyFileError::Read(ReadError::NoFile { .. } | ReadError::TooLong { .. } | ReadError::NoText { .. }),
+            KeyFileError::Garbled { .. } | KeyFileError::Read(ReadError::TooLong { .. } | ReadError::NoText { .. }),
         ) => failed(format!(
             "{} holds no cluster key: give the file cluster.key of a member of the cluster",
             path.display()

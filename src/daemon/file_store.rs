@@ -62,17 +62,17 @@ impl FileStore {
 }
 
 impl FileStore {
-    /// Puts away the key that is there, which must never be beside the state of another cluster. That of a cluster which
-    /// has not removed the node may be the last one that anybody has, so it is kept.
+    /// Puts away the key of another cluster, which must never be beside the state of this one. If that cluster has not
+    /// removed the node, it may be the last one that anybody has, so it is kept.
     fn clear_key(&self, joined: &Cluster) -> io::Result<()> {
         let path = self.dir.cluster_key();
         let present = key_file::read_cluster(&path).map_err(io::Error::other)?;
+        let Some(other) = present.filter(|present| present != joined) else { return Ok(()) };
         let state = state_file::read(&self.dir.state()).map_err(io::Error::other)?;
-        let removed = state.is_some_and(|state| state.removed_by(&self.own).is_some());
-        let Some(other) = present.filter(|present| present != joined && !removed) else {
+        if state.is_some_and(|state| state.removed_by(&self.own).is_some()) {
             return key_file::remove_cluster(&path).map_err(io::Error::other);
-        };
-        let kept = self.dir.kept_cluster_key();
+        }
+        let kept = self.dir.kept_cluster_key(other.id);
         key_file::keep_cluster(&path, &kept).map_err(io::Error::other)?;
         tracing::warn!(
             "the key of cluster {}, which this node was in, is kept in {}",
@@ -145,20 +145,17 @@ mod tests {
         let dir = StateDir::locate(Some(parent.path().to_owned())).unwrap();
         let mut store = FileStore::new(dir.clone(), PublicKey([7; 32]), None);
         let [first, second, third] = [1, 2, 3].map(|n| Cluster { id: ClusterId([n; 16]), key: ClusterKey([n; 32]) });
-        let kept = dir.kept_cluster_key();
-        let keys = || [dir.cluster_key(), kept.clone()].map(|path| key_file::read_cluster(&path).unwrap());
+        let kept = [&first, &second].map(|cluster| dir.kept_cluster_key(cluster.id));
+        let read = |path: &PathBuf| key_file::read_cluster(path).unwrap();
+        let keys = || (read(&dir.cluster_key()), kept.each_ref().map(read));
 
         store.joined(&first, &Saved::default()).unwrap();
         store.joined(&first, &Saved::default()).unwrap();
-        assert_eq!(keys(), [Some(first.clone()), None], "it is the same one");
+        assert_eq!(keys(), (Some(first.clone()), [None, None]), "it is the same one");
         store.joined(&second, &Saved::default()).unwrap();
-        assert_eq!(keys(), [Some(second.clone()), Some(first.clone())]);
-        let error = store.joined(&third, &Saved::default()).unwrap_err().to_string();
-        assert!(error.contains(&format!("move {} elsewhere", kept.display())), "{error}");
-        assert_eq!(keys(), [Some(second.clone()), Some(first)]);
-        std::fs::remove_file(&kept).unwrap();
+        assert_eq!(keys(), (Some(second.clone()), [Some(first.clone()), None]));
         store.joined(&third, &Saved::default()).unwrap();
-        assert_eq!(keys(), [Some(third), Some(second)]);
+        assert_eq!(keys(), (Some(third), [Some(first), Some(second)]));
     }
 
     #[test]
@@ -179,6 +176,6 @@ mod tests {
         store.joined(&first, &Saved { members: vec![removed], ..Saved::default() }).unwrap();
         store.joined(&second, &Saved::default()).unwrap();
         assert_eq!(key_file::read_cluster(&dir.cluster_key()).unwrap(), Some(second));
-        assert!(!dir.kept_cluster_key().exists());
+        assert!(!dir.kept_cluster_key(first.id).exists());
     }
 }

@@ -88,16 +88,15 @@ pub(crate) fn remove_cluster(path: &Path) -> Result<(), KeyFileError> {
     }
 }
 
-/// Puts a cluster's key out of the way, into a file that is not there yet.
+/// Puts a cluster's key out of the way, into a file that has no other one.
 ///
 /// # Errors
-/// That file is there, or the key cannot be moved.
+/// The key cannot be moved.
 pub(crate) fn keep_cluster(path: &Path, kept: &Path) -> Result<(), KeyFileError> {
-    let (path, kept) = (path.to_owned(), kept.to_owned());
-    if kept.symlink_metadata().is_ok() {
-        return Err(KeyFileError::Kept { path, kept });
-    }
-    std::fs::rename(&path, &kept).map_err(|source| KeyFileError::Keep { path, kept, source })
+    std::fs::rename(path, kept).map_err(|source| {
+        let (path, kept) = (path.to_owned(), kept.to_owned());
+        KeyFileError::Keep { path, kept, source }
+    })
 }
 
 /// The text of a file. What is none holds no key, as other nonsense does not.
@@ -160,13 +159,6 @@ pub(crate) enum KeyFileError {
     /// It should go and does not.
     #[error("cannot remove {}: {source}: remove it yourself: this node is not in that cluster any more", path.display())]
     Remove { path: PathBuf, source: io::Error },
-    /// It should be kept, and an earlier one is.
-    #[error(
-        "{} is the key of another cluster, and would be kept in {1}, which is there: move {1} elsewhere and try again",
-        path.display(),
-        kept.display()
-    )]
-    Kept { path: PathBuf, kept: PathBuf },
     /// It should be kept and stays where it is.
     #[error("cannot rename {} to {}: {source}: do it yourself and try again", path.display(), kept.display())]
     Keep { path: PathBuf, kept: PathBuf, source: io::Error },

@@ -4,8 +4,10 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// A node's directory. It holds `node.key`, `cluster.key`, perhaps `cluster.key.old`, `state.json`, `dddns.toml`, `lock`
-/// and, while the node runs, `control.sock`.
+use crate::wire::id::ClusterId;
+
+/// A node's directory. It holds `node.key`, `cluster.key`, perhaps `cluster.key.ID` of earlier clusters, `state.json`,
+/// `dddns.toml`, `lock` and, while the node runs, `control.sock`.
 #[derive(Clone, Debug)]
 pub(crate) struct StateDir {
     path: PathBuf,
@@ -97,9 +99,10 @@ impl StateDir {
         self.path.join("cluster.key")
     }
 
-    /// What was the cluster's ID and key before the node joined another cluster.
-    pub(crate) fn kept_cluster_key(&self) -> PathBuf {
-        self.path.join("cluster.key.old")
+    /// What was the cluster's ID and key before the node joined another cluster. Each has its own, so that none replaces
+    /// another one.
+    pub(crate) fn kept_cluster_key(&self, cluster: ClusterId) -> PathBuf {
+        self.path.join(format!("cluster.key.{cluster}"))
     }
 
     /// Members, addresses and invites.

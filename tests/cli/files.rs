@@ -216,13 +216,26 @@ fn a_node_whose_state_is_lost_says_so_and_comes_back_by_an_invite() {
 }
 
 #[test]
+fn a_founder_whose_state_is_lost_comes_back_by_an_invite_of_another_member() {
+    let (garage, attic) = (Machine::set_up("garage"), Machine::new());
+    let running = garage.start();
+    attic.join(&garage.invite(), "attic").with(0);
+    drop(running);
+    fs::remove_file(garage.file("state.json")).unwrap();
+    let _running = attic.start();
+    comes_back(&garage, &attic);
+}
+
+#[test]
 fn a_node_whose_state_is_lost_keeps_the_key_of_its_cluster_when_it_joins_another() {
     let (garage, attic) = (Machine::set_up("garage"), Machine::set_up("attic"));
     let _running = garage.start();
     let key = fs::read(attic.file("cluster.key")).unwrap();
     fs::remove_file(attic.file("state.json")).unwrap();
     let joined = attic.dddns(&["join", &garage.invite()]).with(0);
-    let kept = attic.file("cluster.key.old");
+    let id = String::from_utf8(key.clone()).unwrap();
+    let id = id.lines().find_map(|line| line.strip_prefix("dddns-cluster-1 ")).unwrap().split(' ').next().unwrap();
+    let kept = attic.file(&format!("cluster.key.{id}"));
     assert!(joined.stderr.contains(&format!("is kept in {}", kept.display())), "{}", joined.stderr);
     assert_eq!(fs::read(kept).unwrap(), key);
     assert_eq!(fs::read(attic.file("cluster.key")).unwrap(), fs::read(garage.file("cluster.key")).unwrap());

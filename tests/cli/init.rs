@@ -95,6 +95,17 @@ fn two_members() -> (Machine, Machine, String) {
     (garage, attic, open)
 }
 
+/// Nobody can say of which cluster a list without its key is, so it is not overwritten until its owner moves it away.
+fn give_up_the_list(machine: &Machine, init: &[&str]) {
+    let before = fs::read(machine.file("state.json")).unwrap();
+    let moved = format!("mv {0} {0}.old", machine.file("state.json").display());
+    machine.dddns(init).with(1).saying(&["restore it from a copy", &moved]);
+    assert_eq!(fs::read(machine.file("state.json")).unwrap(), before);
+    assert!(!machine.file("cluster.key").exists());
+    fs::rename(machine.file("state.json"), machine.file("state.json.old")).unwrap();
+    machine.dddns(init).with(0);
+}
+
 #[test]
 fn a_new_cluster_begins_without_the_members_and_invites_of_the_old_one() {
     let (garage, _, token) = two_members();
@@ -102,7 +113,7 @@ fn a_new_cluster_begins_without_the_members_and_invites_of_the_old_one() {
     garage.dddns(&["init"]).with(1).saying(&["cluster.key", "move it away"]);
     fs::remove_file(garage.file("cluster.key")).unwrap();
     let id = fs::read(garage.file("node.key")).unwrap();
-    garage.dddns(&["init"]).with(0);
+    give_up_the_list(&garage, &["init"]);
     assert_eq!(state(&garage), (0, 0));
     assert_eq!(fs::read(garage.file("node.key")).unwrap(), id, "the node is who it was");
 
@@ -124,7 +135,7 @@ fn members_stay_with_the_key_of_their_cluster_only() {
 
     fs::remove_file(garage.file("cluster.key")).unwrap();
     let cellar = Machine::set_up("cellar");
-    garage.dddns(&["init", "--cluster-key", &key_of(&cellar)]).with(0);
+    give_up_the_list(&garage, &["init", "--cluster-key", &key_of(&cellar)]);
     assert_eq!(state(&garage), (0, 0));
 }
 
@@ -155,10 +166,16 @@ fn a_file_that_is_no_cluster_key_is_called_so_and_is_to_be_left_where_it_is() {
         use std::os::unix::fs::PermissionsExt;
         fs::set_permissions(garage.file(name), fs::Permissions::from_mode(0o600)).unwrap();
     }
-    for path in [garage.file("node.key"), garage.file("garbage"), garage.file("garbage.toml"), garage.dir()] {
+    let no_key = "holds no cluster key";
+    for (path, what) in [
+        (garage.file("node.key"), no_key),
+        (garage.file("garbage"), no_key),
+        (garage.file("garbage.toml"), no_key),
+        (garage.dir(), "is not a regular file"),
+    ] {
         let path = path.to_str().unwrap();
         let ended = other.dddns(&["init", "--cluster-key", path]).with(1);
-        let ended = ended.saying(&[path, "holds no cluster key", "cluster.key of a member"]);
+        let ended = ended.saying(&[path, what, "cluster.key of a member"]);
         assert!(!ended.stderr.contains("move it away") && !ended.stderr.contains("restore"), "{}", ended.stderr);
     }
     assert!(!other.dir().exists());
