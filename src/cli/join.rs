@@ -11,7 +11,7 @@ use crate::auth::invite::{Token, TokenError};
 use crate::cli::args::Global;
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::setup::{NodeArgs, Setup};
-use crate::cli::{log, node_client};
+use crate::cli::{log, node_client, setup};
 use crate::config::Cluster;
 use crate::daemon::file_store::FileStore;
 use crate::daemon::state_file::State;
@@ -203,6 +203,8 @@ fn done(setup: &Setup, cluster: &Cluster, global: &Global) -> Result<Exit, Failu
     let config = start::core_config(&setup.config, &setup.identity, None);
     let mut out = std::io::stdout().lock();
     writeln!(out, "joined cluster {} as {} ({})", cluster.id.short(), config.name, setup.identity.node_id())?;
+    let state = state_file::read(&setup.dir.state())?.unwrap_or_default();
+    setup::warn_of_namesake(&state, &setup.identity, config.name);
     global.hint(&format!("Next: start the node with  {}", global.command("run")));
     Ok(Exit::Done)
 }

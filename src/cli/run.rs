@@ -11,7 +11,7 @@ use tracing::level_filters::LevelFilter;
 use crate::cli::args::Global;
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::stop_signal::StopSignal;
-use crate::cli::{log, node_client};
+use crate::cli::{log, node_client, setup};
 use crate::daemon::control_server::ControlServer;
 use crate::daemon::control_socket;
 use crate::daemon::file_store::FileStore;
@@ -96,6 +96,7 @@ fn tell_start(dir: &StateDir, start: &Start) {
     if start.state.join_is_open(&start.identity.public_key()) {
         tracing::warn!("the cluster has not confirmed this node yet: if no peer answers, run dddns join once more");
     }
+    setup::warn_of_namesake(&start.state, &start.identity, start.config.name);
 }
 
 async fn stop(node: &Handle, mut running: JoinHandle<Result<(), RunError>>) -> Result<Exit, Failure> {

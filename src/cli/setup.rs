@@ -9,6 +9,7 @@ use crate::cli::failure::{Exit, Failure};
 use crate::daemon::config_file::{self, ConfigFile};
 use crate::daemon::file_store::NewConfig;
 use crate::daemon::state_dir::{Lock, StateDir};
+use crate::daemon::state_file::State;
 use crate::daemon::{config_template, control_socket, host_name, key_file, start};
 use crate::driver::clock;
 use crate::wire::name::Name;
@@ -101,4 +102,16 @@ fn identity(dir: &StateDir) -> Result<Identity, Failure> {
     let identity = Identity::from_secret(clock::random()?);
     key_file::write_node(&dir.node_key(), &identity)?;
     Ok(identity)
+}
+
+/// Warns where another member has the node's name: by that name the others mean the other one.
+pub(super) fn warn_of_namesake(state: &State, identity: &Identity, name: Name) {
+    if let Some(other) = state.namesake(&identity.public_key(), name) {
+        tracing::warn!(
+            "another member ({}) is called {name} as well, so all show this node as {name}-{}: give it another name in the \
+             configuration, and start it again",
+            other.short(),
+            identity.node_id().short()
+        );
+    }
 }

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use crate::daemon::private_file::{self, ReadError, WriteError};
 use crate::node::saved::{Saved, SavedAddress, SavedInvite};
 use crate::wire::address::Address;
-use crate::wire::id::{InviteId, PublicKey, from_base32, to_base32};
+use crate::wire::id::{InviteId, NodeId, PublicKey, from_base32, to_base32};
+use crate::wire::name::Name;
 use crate::wire::record::{MemberRecord, MemberState};
 
 /// The name of the format and its version. Another version is never read as this one, and never overwritten.
@@ -23,10 +24,19 @@ pub(crate) struct State {
 }
 
 impl State {
-    /// Whether another member has told this node that it is one: its member record comes from nobody else. Until then
+    /// Whether another member has told this node that it is one: nobody else gives its member record a number. Until then
     /// the cluster may not know the node.
     pub(crate) fn is_admitted(&self, own: &PublicKey) -> bool {
-        self.saved.members.iter().any(|record| record.public_key == *own && record.admitted_by != record.id())
+        self.saved.members.iter().any(|record| record.public_key == *own && record.admission > 0)
+    }
+
+    /// The member whose name the node would have, too: it was admitted before, so the others show the node as the name,
+    /// `-` and its short ID. Spec: MEMB-6.
+    pub(crate) fn namesake(&self, own: &PublicKey, name: Name) -> Option<NodeId> {
+        let rank = |record: &MemberRecord| (record.admission, record.id());
+        let own = self.saved.members.iter().find(|record| record.public_key == *own)?;
+        let before = |other: &&MemberRecord| other.state == MemberState::Member && rank(other) < rank(own);
+        self.saved.members.iter().filter(before).find(|other| other.name == name).map(MemberRecord::id)
     }
 
     /// Who removed this node from its cluster: the name, if it is known, of a member or of the node itself.
@@ -313,7 +323,7 @@ mod tests {
         assert!(state.join_is_open(&PublicKey([7; 32])));
 
         let mut alone = state.clone();
-        alone.saved.members[0].admitted_by = member.id();
+        alone.saved.members[0].admission = 0;
         assert!(alone.join_is_open(&member.public_key), "its own word does not count");
         alone.joined_with = None;
         assert!(!alone.join_is_open(&member.public_key), "it did not join by invite");

@@ -32,7 +32,7 @@ pub(crate) struct StatusReport {
 pub(crate) struct NodeReport {
     /// Its node ID.
     pub(crate) id: String,
-    /// Its name.
+    /// Its name, as the others show it.
     pub(crate) name: String,
     /// Its public key, for the configuration of others.
     pub(crate) public_key: String,
@@ -121,7 +121,7 @@ impl StatusReport {
             schema: SCHEMA.to_owned(),
             node: NodeReport {
                 id: status.id.to_string(),
-                name: status.name.to_string(),
+                name: status.display_name(),
                 public_key: status.public_key.to_string(),
                 listen: listen.iter().map(SocketAddr::to_string).collect(),
                 addresses: status.addresses.iter().map(own_address).collect(),
@@ -250,6 +250,7 @@ pub(crate) mod tests {
         Status {
             id: NodeId([9; 16]),
             name: "garage".parse().unwrap(),
+            name_taken: false,
             public_key: PublicKey([9; 32]),
             addresses: vec![OwnAddress {
                 address: own,

@@ -225,7 +225,7 @@ fn peer<'s>(status: &'s Status, name_or_id: &str) -> Option<&'s PeerStatus> {
 
 /// The node's own address, if it is the one that is named.
 fn own(status: &Status, name_or_id: &str) -> Option<Address> {
-    let named = Some(status.id) == name_or_id.parse().ok() || status.name.as_str().eq_ignore_ascii_case(name_or_id);
+    let named = Some(status.id) == name_or_id.parse().ok() || status.display_name().eq_ignore_ascii_case(name_or_id);
     let widest = status.addresses.iter().min_by_key(|own| own.scope).filter(|_| named)?;
     Some(widest.address)
 }
@@ -269,6 +269,7 @@ mod tests {
         Status {
             id: NodeId([9; 16]),
             name: "garage".parse().unwrap(),
+            name_taken: false,
             public_key: PublicKey([9; 32]),
             addresses: vec![own_address("10.0.0.7:7733"), own_address("203.0.113.7:7733")],
             nat: Nat::Unknown,

@@ -282,6 +282,7 @@ mod tests {
         Status {
             id: NodeId([1; 16]),
             name: "garage".parse().unwrap(),
+            name_taken: false,
             public_key: PublicKey([1; 32]),
             addresses: Vec::new(),
             nat: Nat::Unknown,

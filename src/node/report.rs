@@ -8,6 +8,7 @@ use crate::node::reflection::{self, Realm};
 use crate::node::status::{Nat, PeerState, PeerStatus, Status};
 use crate::node::timer::LinkTimer;
 use crate::wire::id::NodeId;
+use crate::wire::name::Name;
 use crate::wire::record::{MemberRecord, MemberState};
 
 impl Node {
@@ -21,13 +22,13 @@ impl Node {
             .first()
             .map_or(Nat::Unknown, |own| reflection::nat(Realm::of(own.address), &observations, own.address));
         let owners = self.members.name_owners();
+        let is_taken = |name: Name, id: NodeId| owners.get(&name).is_some_and(|owner| *owner != id);
         let mut peers: Vec<PeerStatus> = self
             .members
             .records()
             .filter(|&(id, record)| id != self.id && record.state == MemberState::Member && !self.is_removed())
             .map(|(id, record)| {
-                let name_taken = owners.get(&record.name).is_some_and(|owner| *owner != id);
-                let told = self.told_status(now, record, name_taken);
+                let told = self.told_status(now, record, is_taken(record.name, id));
                 match self.links.by_id(id) {
                     Some((_, link)) => self.peer_status(now, link, told),
                     None => told,
@@ -35,9 +36,11 @@ impl Node {
             })
             .collect();
         peers.sort_unstable_by_key(|peer| (peer.name, peer.id));
+        let name = self.members.name(self.id).unwrap_or(self.config.name);
         Status {
             id: self.id,
-            name: self.members.name(self.id).unwrap_or(self.config.name),
+            name,
+            name_taken: is_taken(name, self.id),
             public_key: self.identity.public_key(),
             addresses,
             nat,

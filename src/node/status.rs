@@ -15,6 +15,8 @@ pub struct Status {
     pub id: NodeId,
     /// This node's name.
     pub name: Name,
+    /// Whether another member, admitted earlier, has the same name: the others show this node as `name-` and its short ID.
+    pub name_taken: bool,
     /// This node's public key.
     pub public_key: PublicKey,
     /// This node's addresses, as its peers reflect them: at most one per family and scope.
@@ -184,12 +186,25 @@ pub struct PeerStatus {
     pub next_try: Option<Duration>,
 }
 
-impl PeerStatus {
-    /// The name to show: with the ID's first characters if an earlier member has the same one.
+impl Status {
+    /// The name by which all know this node: with the ID's first characters if an earlier member has the same one.
+    /// Spec: MEMB-6.
     #[must_use]
     pub fn display_name(&self) -> String {
-        if self.name_taken { format!("{}-{}", self.name, self.id.short()) } else { self.name.to_string() }
+        display_name(self.name, self.id, self.name_taken)
     }
+}
+
+impl PeerStatus {
+    /// The name to show: with the ID's first characters if an earlier member has the same one. Spec: MEMB-6.
+    #[must_use]
+    pub fn display_name(&self) -> String {
+        display_name(self.name, self.id, self.name_taken)
+    }
+}
+
+fn display_name(name: Name, id: NodeId, taken: bool) -> String {
+    if taken { format!("{name}-{}", id.short()) } else { name.to_string() }
 }
 
 /// Whether a peer answers. Spec: `spec/state-machine.md` section 4.

@@ -172,3 +172,23 @@ fn an_invite_is_a_token_alone_on_standard_output() {
     let addresses: Vec<&str> = invite["addresses"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
     assert_eq!(addresses, [format!("192.0.2.7:{port}").as_str(), "[2001:db8::7]:9"]);
 }
+
+/// Spec: MEMB-6.
+#[test]
+fn who_has_a_name_that_a_member_has_is_told_and_shown_by_another_one() {
+    let (garage, attic) = (Machine::set_up("raspberrypi"), Machine::new());
+    let _running = garage.start();
+    let joined = attic.join(&garage.invite(), "raspberrypi").with(0);
+    let joined = joined.saying(&["is called raspberrypi as well, so all show this node as raspberrypi-"]);
+    let _attic = attic.start();
+    assert!(attic.log().contains("is called raspberrypi as well"), "{}", attic.log());
+    wait_for("them to meet", || attic.status()["cluster"]["up"] == 2 && garage.status()["cluster"]["up"] == 2);
+    let shown = attic.status()["node"]["name"].as_str().unwrap().to_owned();
+    assert!(joined.stderr.contains(&format!("as {shown}: ")), "{shown}: {}", joined.stderr);
+    assert_eq!(garage.status()["peers"][0]["name"], shown);
+    assert_eq!(
+        (&garage.status()["node"]["name"], &attic.status()["peers"][0]["name"]),
+        (&"raspberrypi".into(), &"raspberrypi".into())
+    );
+    attic.dddns(&["forget", &shown]).with(1).saying(&["this is the node itself"]);
+}
