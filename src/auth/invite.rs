@@ -162,8 +162,11 @@ pub enum TokenError {
     /// It holds a character that base32 does not have.
     #[error("the invite holds {0:?}, which no token does: copy the whole line again")]
     Character(char),
-    /// A part is missing, or something was added.
-    #[error("the invite has the wrong length: a part is missing or was added; copy the whole line again")]
+    /// A part is missing, or something was added; or the last character has bits set of which no byte is made.
+    #[error(
+        "the invite does not end as it should: a part is missing or was added, or its last character is wrong; copy the \
+         whole line again"
+    )]
     Length,
     /// A character is wrong.
     #[error("the invite has a typing error: its checksum differs; copy the whole line again")]
@@ -296,7 +299,9 @@ mod tests {
         let last = line.chars().last().unwrap();
         let next = char::from_u32(u32::from(last) + 1).unwrap();
         let spare = format!("{}{next}", &line[..line.len() - 1]);
-        assert_eq!(spare.parse::<Token>(), Err(TokenError::Length));
+        let error = spare.parse::<Token>().unwrap_err();
+        assert_eq!(error, TokenError::Length);
+        assert!(error.to_string().contains("its last character is wrong"), "its length is right: {error}");
     }
 
     #[test]
