@@ -29,7 +29,7 @@ const CLOCK_WARNING: &str = "\nThis time is by the node's clock, which is not th
 /// The arguments of `dddns invite`.
 #[derive(clap::Args)]
 pub(super) struct Args {
-    /// How long the token is valid: a number and s, m, h or d, from 1s to 30d
+    /// How long the token is valid: a whole number and ms, s, m, h or d, from 1s to 30d
     #[arg(long, default_value = "24h", value_parser = lifetime)]
     ttl: Duration,
 

@@ -38,7 +38,7 @@ pub(super) struct Args {
     #[command(flatten)]
     node: NodeArgs,
 
-    /// How long to try: a number and s, m or h, at most 24h
+    /// How long to try: a whole number and ms, s, m, h or d, at most 24h
     #[arg(long, default_value = "30s", value_parser = patience)]
     timeout: Duration,
 }
@@ -170,7 +170,7 @@ fn out_of_time(member: bool) -> Outcome {
 /// A time that can be waited for: a longer one would lie beyond what the clock can count.
 fn patience(text: &str) -> Result<Duration, String> {
     let time = duration_text::parse(text).map_err(|error| error.to_string())?;
-    if time <= TIMEOUT_MAX { Ok(time) } else { Err("at most 24h".to_owned()) }
+    if time <= TIMEOUT_MAX { Ok(time) } else { Err("a join is tried for at most 24h".to_owned()) }
 }
 
 pub(super) fn read_token(text: &str) -> Result<Token, Failure> {

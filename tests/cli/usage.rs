@@ -35,6 +35,26 @@ fn wrong_usage_ends_with_2_and_says_how_it_is_right() {
 }
 
 #[test]
+fn help_and_errors_name_the_times_that_are_taken() {
+    let machine = Machine::new();
+    let units = "ms, s, m, h or d";
+    for (args, flag, code, most, beyond) in [
+        (&["invite"][..], "--ttl", 4, "30d", "at most 30 days"),
+        (&["join", "dddns1"], "--timeout", 2, "1d", "tried for at most 24h"),
+    ] {
+        let given = |time| machine.dddns(&[args, &[flag, time]].concat());
+        let help = machine.dddns(&[args, &["-h"]].concat()).with(0).stdout;
+        assert!(help.contains(units), "{help}");
+        for time in ["1000ms", "60s", "60m", "24h", most] {
+            let ended = given(time).with(code);
+            assert!(!ended.stderr.contains(flag), "{time}: {}", ended.stderr);
+        }
+        given("1w").with(2).saying(&[flag, units]);
+        given("31d").with(2).saying(&[flag, beyond]);
+    }
+}
+
+#[test]
 fn help_and_version_are_results() {
     let machine = Machine::new();
     for args in [&["--help"][..], &["help", "join"], &["run", "--help"], &["--version"]] {
