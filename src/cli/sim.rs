@@ -80,11 +80,12 @@ pub(super) fn run(args: &Args) -> Result<Exit, Failure> {
     if !args.json {
         writeln!(out, "{}", table::heading())?;
     }
-    let mut all_healed = true;
+    let (mut runs, mut healed) = (0, 0);
     for Standard { scenario, seeds } in args.scenarios()? {
         let last = args.seed + args.seeds.unwrap_or(seeds);
         let outcome = scenario.play_all(args.seed..last);
-        all_healed &= outcome.healed.len() == outcome.runs;
+        runs += outcome.runs;
+        healed += outcome.healed.len();
         if args.json {
             writeln!(out, "{}", object(&scenario, args.seed, &outcome))?;
         } else {
@@ -92,7 +93,12 @@ pub(super) fn run(args: &Args) -> Result<Exit, Failure> {
         }
         out.flush()?;
     }
-    Ok(if all_healed { Exit::Done } else { Exit::Failed })
+    if healed < runs {
+        let message =
+            format!("{} of {runs} runs did not heal: `healed` says of each scenario how many did", runs - healed);
+        return Err(Failure::new(Exit::Failed, message));
+    }
+    Ok(Exit::Done)
 }
 
 impl Args {

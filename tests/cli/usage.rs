@@ -154,3 +154,13 @@ fn color_is_there_when_it_is_asked_for() {
     assert!(color(&["--color", "always", "decode", "d110"]));
     assert!(!color(&["--color", "never", "decode", "d110"]));
 }
+
+#[cfg(feature = "sim")]
+#[test]
+fn what_does_not_heal_in_virtual_time_is_counted() {
+    let machine = Machine::new();
+    let ended = machine.dddns(&["sim", "--nodes", "2", "--loss", "100%", "--seeds", "2"]).with(1);
+    assert!(ended.stdout.contains("0 of 2"), "{}", ended.stdout);
+    assert_eq!(ended.stderr.lines().count(), 1, "{}", ended.stderr);
+    assert!(ended.stderr.starts_with("dddns: 2 of 2 runs did not heal"), "{}", ended.stderr);
+}
