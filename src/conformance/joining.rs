@@ -36,8 +36,8 @@ pub(super) fn run(stage: &mut Stage) -> Result<bool, ConformanceError> {
             return Ok(false);
         }
     };
-    if payload.verdict != Verdict::Accepted {
-        return Err(ConformanceError::Refused(payload.verdict));
+    if let Some(why) = refusal(payload.verdict) {
+        return Err(ConformanceError::Refused(why));
     }
     stage.report.pass(&checks::JOIN);
     stage.cluster = Some(Cluster { id: payload.cluster_id, key: ClusterKey(payload.cluster_key) });
@@ -56,6 +56,17 @@ pub(super) fn run(stage: &mut Stage) -> Result<bool, ConformanceError> {
         too_late(stage, &rival, session);
     }
     Ok(confirmed)
+}
+
+/// Why the tester is not let in, and what to do, in words.
+fn refusal(verdict: Verdict) -> Option<&'static str> {
+    match verdict {
+        Verdict::Accepted => None,
+        Verdict::Expired => Some("it has expired: make a new one"),
+        Verdict::Used => Some("another node has joined with it: make a new one"),
+        Verdict::Full => Some("its cluster has as many members as it may have: give one of a cluster made for this"),
+        Verdict::Barred => Some("the tester's peers are barred for ever: give another --seed, or one of a new cluster"),
+    }
 }
 
 fn begin(stage: &mut Stage, identity: &Identity, who: Who) -> Result<Initiator, ConformanceError> {

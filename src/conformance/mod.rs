@@ -34,7 +34,6 @@ use crate::conformance::network::Network;
 use crate::conformance::report::Report;
 use crate::conformance::stage::Stage;
 use crate::driver::clock;
-use crate::wire::response::Verdict;
 
 /// What a run is told.
 pub(crate) struct Settings {
@@ -126,8 +125,8 @@ pub(crate) enum ConformanceError {
     )]
     Silent,
     /// The target does not let the tester in.
-    #[error("the target refuses the invite ({0:?}): make a new one")]
-    Refused(Verdict),
+    #[error("the target refuses the invite: {0}")]
+    Refused(&'static str),
 }
 
 /// Runs the checks. Afterwards the tester's peers are removed from the cluster again; their records stay, as those of

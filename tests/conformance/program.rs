@@ -35,9 +35,14 @@ impl Node {
 
     /// An invite, once the node is there.
     fn invite(&self) -> String {
+        self.invite_for("1h")
+    }
+
+    /// An invite that lives for so long, once the node is there.
+    fn invite_for(&self, ttl: &str) -> String {
         let deadline = clock::now() + Duration::from_secs(60);
         loop {
-            let args = ["invite", "--address", &self.listen.to_string()];
+            let args = ["invite", "--ttl", ttl, "--address", &self.listen.to_string()];
             let output = command(self.dir.path(), &args).output().unwrap();
             if output.status.success() {
                 return String::from_utf8(output.stdout).unwrap().trim().to_owned();
@@ -90,4 +95,18 @@ fn a_target_that_is_not_there_ends_with_5() {
     drop(node);
     let ended = Command::new(env!("CARGO_BIN_EXE_dddns")).args(["conformance", &token.to_string()]).output().unwrap();
     assert_eq!((ended.status.code(), ended.stdout.len()), (Some(5), 0), "{ended:?}");
+}
+
+#[test]
+fn an_invite_that_is_refused_ends_with_6_and_says_why() {
+    let node = Node::start();
+    let token = node.invite_for("1s");
+    let expiry = token.parse::<Token>().unwrap().expiry();
+    while clock::unix().as_secs() <= expiry {
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let ended = Command::new(env!("CARGO_BIN_EXE_dddns")).args(["conformance", &token]).output().unwrap();
+    let told = String::from_utf8(ended.stderr).unwrap();
+    assert_eq!((ended.status.code(), ended.stdout.len()), (Some(6), 0), "{told}");
+    assert!(told.contains("refuses the invite: it has expired: make a new one"), "{told}");
 }
