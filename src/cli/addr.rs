@@ -83,8 +83,8 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
         writeln!(out, "{}", first.ip())?;
     }
     if let Some(doubt) = doubt(first, &report) {
-        global
-            .hint(&format!("this address of {} is {doubt}: dddns status shows who confirmed it, and when", found.name));
+        let (name, status) = (&found.name, global.command("status"));
+        global.hint(&format!("this address of {name} is {doubt}: to see who confirmed it, and when, run  {status}"));
     }
     if found.state != "up" {
         let seen = found.last_seen_ms.map_or_else(String::new, |ms| format!(", last seen {} ago", age(ms)));
@@ -121,9 +121,9 @@ fn no_address(args: &Args, found: &Found) -> Failure {
     };
     let name = &found.name;
     let message = if args.name.is_some() {
-        format!("no {kind} of {name} is known: dddns status shows whether it is being looked for")
+        format!("no {kind} of {name} is known: to see whether it is being looked for run  dddns status")
     } else {
-        format!("no peer has told this node its {kind}: dddns status shows whether one answers")
+        format!("no peer has told this node its {kind}: to see whether one answers run  dddns status")
     };
     Failure::new(Exit::Unknown, message)
 }

@@ -139,6 +139,19 @@ impl Global {
         format!("dddns{dir}{config} {command}")
     }
 
+    /// An error with every command in it as it is to be typed to act on the same node. Most errors come from where nobody
+    /// knows the command line, and set a command apart by two spaces: `run  dddns init  for a new cluster`.
+    pub(super) fn addressed(&self, error: &str) -> String {
+        let mut parts = error.split("  dddns ");
+        let mut text = parts.next().unwrap_or_default().to_owned();
+        for part in parts {
+            // Some were made where the command line is known.
+            let typed = if part.starts_with("--") { format!("dddns {part}") } else { self.command(part) };
+            text.push_str(&format!("  {typed}"));
+        }
+        text
+    }
+
     /// Tells the person at the terminal what is no result: a next step, a reason to wait.
     pub(super) fn hint(&self, text: &str) {
         if self.quiet == 0 {
@@ -198,7 +211,12 @@ mod tests {
     fn commands_to_type_name_the_same_node() {
         let cli = Cli::try_parse_from(["dddns", "run", "--state-dir", "/my dir", "--config", "/c.toml"]).ok().unwrap();
         assert_eq!(cli.global.command("status"), "dddns --state-dir '/my dir' --config /c.toml status");
+        let error =
+            |command: &str| format!("run  {command} init  or  {command} join TOKEN  with an invite of dddns invite");
+        let whole = error("dddns --state-dir '/my dir' --config /c.toml");
+        assert_eq!((cli.global.addressed(&error("dddns")), cli.global.addressed(&whole)), (whole.clone(), whole));
         let cli = Cli::try_parse_from(["dddns", "run"]).ok().unwrap();
         assert_eq!(cli.global.command("status"), "dddns status");
+        assert_eq!(cli.global.addressed(&error("dddns")), error("dddns"));
     }
 }

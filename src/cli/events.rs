@@ -28,7 +28,8 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
             match client.next().await? {
                 Reply::Event(event) => print(args, &event)?,
                 Reply::Missed(count) => {
-                    global.hint(&format!("{count} changes were missed: dddns status shows the present state"))
+                    let status = global.command("status");
+                    global.hint(&format!("{count} changes were missed: to see the present state run  {status}"))
                 }
                 Reply::Following => {}
                 Reply::Status(_)

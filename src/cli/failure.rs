@@ -59,7 +59,8 @@ pub(super) struct Failure {
 }
 
 impl Failure {
-    /// A failure with one line that says what is wrong and what to do.
+    /// A failure with one line that says what is wrong and what to do. It is shown with its commands
+    /// [addressed](crate::cli::args::Global::addressed).
     pub(super) fn new(exit: Exit, message: impl Into<String>) -> Self {
         Self { exit, message: Some(message.into()) }
     }

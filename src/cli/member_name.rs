@@ -30,7 +30,7 @@ pub(super) fn find<'r>(report: &'r StatusReport, asked: &str) -> Result<Meant<'r
     match fitting.as_slice() {
         [peer] => Ok(Meant::Peer(peer)),
         [] => {
-            let message = format!("no member is called {asked:?}: dddns status lists them");
+            let message = format!("no member is called {asked:?}: to see who there is run  dddns status");
             Err(Failure::new(Exit::Unknown, message))
         }
         _ => Err(Failure::new(Exit::Unknown, format!("several IDs begin with {asked:?}: give more of it"))),

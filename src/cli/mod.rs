@@ -36,7 +36,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use tracing::level_filters::LevelFilter;
 
-use args::{Cli, Command};
+use args::{Cli, Command, Global};
 use failure::{Exit, Failure};
 
 /// Runs the program as the command line says. Results go to standard output, everything else to standard error.
@@ -55,7 +55,7 @@ pub fn main() -> ExitCode {
     };
     let (exit, last) = match dispatch(&cli) {
         Ok(exit) => (exit, String::new()),
-        Err(failure) => (failure.exit(), last_line(&failure)),
+        Err(failure) => (failure.exit(), last_line(&failure, &cli.global)),
     };
     log::end(&last);
     exit.into()
@@ -102,6 +102,7 @@ fn harmless(text: &str) -> String {
 }
 
 /// What the program has to say about a failure.
-fn last_line(failure: &Failure) -> String {
-    failure.message().map(|message| format!("dddns: {}\n", harmless(message))).unwrap_or_default()
+fn last_line(failure: &Failure, global: &Global) -> String {
+    let line = |message| format!("dddns: {}\n", harmless(&global.addressed(message)));
+    failure.message().map(line).unwrap_or_default()
 }

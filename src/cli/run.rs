@@ -36,16 +36,16 @@ pub(super) fn run(global: &Global) -> Result<Exit, Failure> {
     let _lock = if dir.path().is_dir() { Some(dir.lock()?) } else { None };
     let start = Start::load(&dir, global.config().as_deref())?;
     let runtime = node_client::runtime()?;
-    let ended = runtime.block_on(serve(dir, start));
+    let ended = runtime.block_on(serve(dir, start, global));
     // A look-up of a host name may be under way, and nobody waits for its answer.
     runtime.shutdown_background();
     ended
 }
 
-async fn serve(dir: StateDir, start: Start) -> Result<Exit, Failure> {
+async fn serve(dir: StateDir, start: Start, global: &Global) -> Result<Exit, Failure> {
     let no_signals = |error| Failure::new(Exit::Failed, format!("cannot take signals: {error}"));
     let mut signals = StopSignal::take().map_err(no_signals)?;
-    tell_start(&dir, &start);
+    tell_start(&dir, &start, global);
     let listen = start.settings.listen.clone();
     let store = FileStore::new(dir.clone(), start.identity.public_key(), start.state.joined_with);
     let (driver, node) = Driver::new(start.config, start.identity, start.state.saved, start.settings)?;
@@ -86,7 +86,7 @@ async fn removal(events: &mut Events) -> Remover {
     std::future::pending().await
 }
 
-fn tell_start(dir: &StateDir, start: &Start) {
+fn tell_start(dir: &StateDir, start: &Start, global: &Global) {
     let cluster = start.config.cluster.as_ref().map(|cluster| cluster.id.short()).unwrap_or_default();
     tracing::info!(name = %start.config.name, id = %start.identity.node_id(), cluster, "dddns {}", env!("CARGO_PKG_VERSION"));
     if start.state_is_lost {
@@ -94,7 +94,8 @@ fn tell_start(dir: &StateDir, start: &Start) {
         tracing::warn!("there is no {}: starting with the peers of the configuration only", path.display());
     }
     if start.state.join_is_open(&start.identity.public_key()) {
-        tracing::warn!("the cluster has not confirmed this node yet: if no peer answers, run dddns join once more");
+        let join = global.command("join TOKEN");
+        tracing::warn!("the cluster has not confirmed this node yet: if no peer answers, run  {join}  once more");
     }
     setup::warn_of_namesake(&start.state, &start.identity, start.config.name);
 }

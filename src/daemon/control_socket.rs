@@ -68,7 +68,10 @@ pub(crate) enum SocketError {
     #[error("cannot open the control socket {}: {source}", path.display())]
     Listen { path: PathBuf, source: io::Error },
     /// Nobody listens.
-    #[error("no node runs on {}: start it with  dddns run, or name its directory with --state-dir", dir.display())]
+    #[error(
+        "no node runs on {}: start it with  dddns run  or, if it runs on another directory, name that with --state-dir",
+        dir.display()
+    )]
     NotRunning { dir: PathBuf },
     /// It cannot be reached.
     #[error("cannot reach the node at {}: {source}{}", path.display(), who_may_connect(source))]

@@ -36,6 +36,7 @@ fn a_removed_node_ends_says_why_and_comes_back_by_invite() {
     assert_eq!(running.ended(), 6);
     assert!(attic.log().contains("was removed from its cluster by garage"), "{}", attic.log());
     attic.dddns(&["run"]).with(6).saying(&["was removed from its cluster by garage", "dddns join TOKEN"]);
+    attic.dddns(&["--state-dir", "state", "run"]).with(6).saying(&["run  dddns --state-dir state join TOKEN  with"]);
     attic.dddns(&["status"]).with(4);
 
     attic.dddns(&["init"]).with(0);

@@ -1,5 +1,6 @@
 //! The command line itself, and commands that need a node where none runs.
 
+use std::fs;
 use std::io::Write;
 use std::process::Stdio;
 
@@ -97,6 +98,43 @@ fn a_node_that_is_not_set_up_does_not_run() {
 }
 
 #[test]
+fn commands_in_errors_can_be_typed_as_they_are_shown() {
+    let machine = Machine::set_up("garage");
+    let refused = |dir: &str, args: &[&str], code: i32, commands: &[&str]| {
+        let config = format!("{dir}/dddns.toml");
+        let flags = ["--state-dir", dir, "--config", &config];
+        let ended = machine.dddns(&[&flags, args].concat()).with(code);
+        for command in commands {
+            let typed = format!("  dddns {} {command}", flags.join(" "));
+            assert!(ended.stderr.contains(&typed), "{typed:?} is missing in: {}", ended.stderr);
+        }
+        assert_eq!(ended.stderr.matches("  dddns ").count(), commands.len(), "{}", ended.stderr);
+    };
+    {
+        let _running = machine.start();
+        refused("state", &["addr", "nobody"], 3, &["status"]);
+        refused("state", &["addr"], 3, &["status"]);
+        refused("state", &["forget", "nobody"], 3, &["status"]);
+        refused("state", &["forget", "garage"], 6, &["leave"]);
+    }
+    refused("nowhere", &["run"], 1, &["init", "join TOKEN"]);
+    refused("state", &["status"], 4, &["run"]);
+    refused("state", &["init"], 1, &["run"]);
+
+    let [state, cluster_key, node_key] = ["state.json", "cluster.key", "node.key"].map(|name| machine.file(name));
+    let whole = fs::read(&state).unwrap();
+    fs::write(&state, "").unwrap();
+    refused("state", &["run"], 1, &["join TOKEN"]);
+    fs::remove_file(&state).unwrap();
+    refused("state", &["run"], 1, &["join TOKEN", "init"]);
+    fs::write(&state, whole).unwrap();
+    fs::remove_file(cluster_key).unwrap();
+    refused("state", &["run"], 1, &["join TOKEN", "init"]);
+    fs::remove_file(node_key).unwrap();
+    refused("state", &["run"], 1, &["init", "join TOKEN"]);
+}
+
+#[test]
 fn flag_beats_environment_beats_systemd() {
     let machine = Machine::new();
     let home = tempfile::tempdir().unwrap();
@@ -140,7 +178,7 @@ fn output_that_nobody_takes_any_more_is_no_failure() {
 #[test]
 fn output_that_cannot_be_written_is_a_failure() {
     let machine = Machine::new();
-    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
     let output = machine.command(&["decode", "d110"]).stdout(full).stderr(Stdio::piped()).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8(output.stderr).unwrap().contains("cannot write to standard output"));
