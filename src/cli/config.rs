@@ -34,10 +34,7 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
     let mut out = std::io::stdout().lock();
     match (&args.what, file) {
         (What::Check, Some(_)) => writeln!(out, "{}: no mistakes", path.display())?,
-        (What::Check, None) => {
-            let message = format!("there is no configuration file {}: make one with  dddns init", path.display());
-            return Err(Failure::new(Exit::Failed, message));
-        }
+        (What::Check, None) => writeln!(out, "{}: not there, so every setting has its default", path.display())?,
         (What::Show, file) => {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             out.write_all(show(&file.unwrap_or_default(), &name).as_bytes())?;

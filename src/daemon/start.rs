@@ -169,7 +169,11 @@ pub(crate) enum StartError {
     #[error("{}", removed(dir, by))]
     Removed { dir: PathBuf, by: Remover },
     /// The configuration that was named is not there.
-    #[error("there is no configuration file {}: make one with  dddns init, or leave --config out", path.display())]
+    #[error(
+        "there is no configuration file {}: make it (it may be empty, as every setting has a default), or do not name \
+         it with --config or DDDNS_CONFIG",
+        path.display()
+    )]
     NoConfig { path: PathBuf },
     /// A key.
     #[error(transparent)]

@@ -71,6 +71,9 @@ fn a_configuration_can_be_named_and_must_then_be_there() {
     let named = named.to_str().unwrap();
     machine.dddns(&["--config", named, "config", "check"]).with(1).saying(&["no configuration file", named]);
     machine.dddns(&["--config", named, "run"]).with(1).saying(&["no configuration file", named]);
+    // What the message says to do helps.
+    fs::write(named, "").unwrap();
+    assert!(machine.dddns(&["--config", named, "config", "check"]).with(0).stdout.contains("no mistakes"));
     fs::write(named, "name = \"cellar\"\n").unwrap();
     assert!(machine.dddns(&["--config", named, "config", "check"]).with(0).stdout.contains("no mistakes"));
     let shown = machine.dddns(&["config", "show", "--config", named]).with(0).stdout;
@@ -79,9 +82,11 @@ fn a_configuration_can_be_named_and_must_then_be_there() {
 }
 
 #[test]
-fn checking_needs_a_file_and_showing_does_not() {
+fn no_configuration_is_no_mistake() {
     let machine = Machine::new();
-    machine.dddns(&["config", "check"]).with(1).saying(&["dddns init"]);
+    let checked = machine.dddns(&["config", "check"]).with(0).stdout;
+    let path = machine.file("dddns.toml");
+    assert_eq!(checked, format!("{}: not there, so every setting has its default\n", path.display()));
     assert!(machine.dddns(&["config", "show"]).with(0).stdout.contains("listen = [\"[::]:7733\"]  # default"));
 }
 
