@@ -18,6 +18,7 @@ use crate::daemon::event_report::EventReport;
 use crate::daemon::rfc3339;
 use crate::daemon::status_report::{StatusReport, TableHints};
 use crate::driver::clock;
+use crate::driver::error::NotStored;
 use crate::driver::event_stream::Events;
 use crate::driver::handle::{Farewell, Handle, RequestError, Stopped};
 use crate::node::error::CommandError;
@@ -136,6 +137,10 @@ impl ControlServer {
         }
         match self.node.create_invite(Duration::from_millis(ttl_ms), &parsed).await {
             Ok(token) => Reply::Invite(invite_reply(&token)),
+            // Nobody has the token, so there is nothing that a restart would undo.
+            Err(RequestError::NotStored(NotStored(why))) => {
+                error(ErrorKind::NotStored, format!("no invite was made, as none can be stored: {why}"))
+            }
             Err(failed) => refusal(failed),
         }
     }
@@ -216,7 +221,7 @@ fn refusal(failed: RequestError) -> Reply {
             error(ErrorKind::UnknownPeer, refused.to_string())
         }
         RequestError::Refused(refused) => error(ErrorKind::Refused, refused.to_string()),
-        RequestError::NotStored(what) => error(ErrorKind::NotStored, what.to_string()),
+        RequestError::NotStored(what) => error(ErrorKind::NotStored, format!("{what}; the node keeps trying")),
         RequestError::Stopped(Stopped) => stopping(),
     }
 }

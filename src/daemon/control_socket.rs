@@ -1,12 +1,13 @@
 //! Where the control socket is: a Unix socket in the state directory, a named pipe on Windows.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use interprocess::local_socket::tokio::{Listener, Stream, prelude::*};
 use interprocess::local_socket::{ListenerOptions, Name};
 
 use crate::daemon::state_dir::StateDir;
+use crate::daemon::write_access;
 
 /// What a Unix socket's path may have, in bytes: `sun_path` less its terminating zero.
 const PATH_MAX: usize = if cfg!(target_os = "linux") { 107 } else { 103 };
@@ -65,7 +66,7 @@ pub(crate) enum SocketError {
     )]
     TooLong { path: PathBuf },
     /// It cannot be opened.
-    #[error("cannot open the control socket {}: {source}", path.display())]
+    #[error("cannot open the control socket {}: {source}{}", path.display(), who_may_open(path, source))]
     Listen { path: PathBuf, source: io::Error },
     /// Nobody listens.
     #[error(
@@ -76,6 +77,15 @@ pub(crate) enum SocketError {
     /// It cannot be reached.
     #[error("cannot reach the node at {}: {source}{}", path.display(), who_may_connect(source))]
     Connect { path: PathBuf, source: io::Error },
+}
+
+fn who_may_open(path: &Path, error: &io::Error) -> String {
+    match path.parent() {
+        Some(dir) if error.kind() == io::ErrorKind::PermissionDenied => {
+            format!(": {}", write_access::remedy(dir, error))
+        }
+        Some(_) | None => String::new(),
+    }
 }
 
 fn who_may_connect(error: &io::Error) -> &'static str {

@@ -19,3 +19,4 @@ pub(crate) mod start;
 pub(crate) mod state_dir;
 pub(crate) mod state_file;
 pub(crate) mod status_report;
+pub(crate) mod write_access;

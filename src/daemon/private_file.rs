@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 use crate::daemon::regular_file::{Refused, RegularFile};
+use crate::daemon::write_access;
 
 /// No file of a node is longer: a full member list with history stays below a tenth of it.
 const MAX_LEN: u64 = 16 << 20;
@@ -74,11 +75,11 @@ fn sync_folder(path: &Path) -> io::Result<()> {
     if !cfg!(unix) {
         return Ok(());
     }
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        Some(_) | None => Path::new("."),
-    };
-    File::open(folder)?.sync_all()
+    File::open(folder(path))?.sync_all()
+}
+
+fn folder(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."))
 }
 
 #[cfg(unix)]
@@ -126,7 +127,11 @@ pub(crate) enum ReadError {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum WriteError {
     /// Its old content, if it had any, is still there.
-    #[error("cannot write {}: {source}: nothing was changed", path.display())]
+    #[error(
+        "cannot write {}: {source}; no file was changed: {}",
+        path.display(),
+        write_access::remedy(folder(path), source)
+    )]
     Unchanged { path: PathBuf, source: io::Error },
     /// The new content is there, and a power cut may bring the old one back.
     #[error("wrote {}, but cannot sync its folder: {source}: a power cut may undo it", path.display())]
@@ -163,7 +168,7 @@ mod tests {
         // A folder in the place of the new file makes the write fail even for root.
         fs::create_dir(beside(&path)).unwrap();
         let error = replace(&path, b"new").unwrap_err();
-        assert!(error.to_string().contains("nothing was changed"), "{error}");
+        assert!(error.to_string().contains("no file was changed"), "{error}");
         assert_eq!(read(&path).unwrap().unwrap().as_str(), "old");
     }
 
@@ -171,7 +176,7 @@ mod tests {
     fn a_folder_that_cannot_be_synced_is_told_apart_from_a_failed_write() {
         let source = || io::Error::from(io::ErrorKind::PermissionDenied);
         let unsynced = WriteError::Unsynced { path: "/x/file".into(), source: source() };
-        assert!(!unsynced.to_string().contains("nothing was changed"), "{unsynced}");
+        assert!(!unsynced.to_string().contains("no file was changed"), "{unsynced}");
         assert_eq!(io::Error::from(unsynced).kind(), io::ErrorKind::PermissionDenied);
     }
 

@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::daemon::write_access;
 use crate::wire::id::ClusterId;
 
 /// A node's directory. It holds `node.key`, `cluster.key`, perhaps `cluster.key.ID` of earlier clusters, `state.json`,
@@ -162,16 +163,17 @@ pub(crate) enum StateDirError {
     #[error("{} is not a regular file: move it away", path.display())]
     NoLockFile { path: PathBuf },
     /// It cannot be locked.
-    #[error("cannot lock {}: {source}: {}", path.display(), who_may_write(source))]
+    #[error(
+        "cannot lock {}: {source}: {}, or give another directory with --state-dir",
+        path.display(),
+        write_access::remedy(obstacle(path), source)
+    )]
     Lock { path: PathBuf, source: io::Error },
 }
 
-fn who_may_write(error: &io::Error) -> &'static str {
-    if error.kind() == io::ErrorKind::PermissionDenied {
-        "run this as the user that the directory belongs to"
-    } else {
-        "the node needs to write there; give another directory with --state-dir, or make it writable"
-    }
+/// What is in the way of whoever cannot open a lock: the file, or the directory in which there is none yet.
+fn obstacle(lock: &Path) -> &Path {
+    if lock.exists() { lock } else { lock.parent().unwrap_or(lock) }
 }
 
 /// Opens the lock file and locks it; `None` if another process has it.

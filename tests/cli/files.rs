@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+#[cfg(unix)]
+use std::path::Path;
 
 use crate::machine::{Machine, wait_for};
 
@@ -120,6 +122,41 @@ fn files_that_others_may_read_stop_the_node() {
         machine.dddns(&["run"]).with(1).saying(&["mode 0640", &chmod]);
         set(0o600);
     }
+}
+
+#[cfg(unix)]
+#[test]
+fn whoever_owns_what_cannot_be_written_is_told_to_make_it_writable() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let mut machine = Machine::set_up("garage");
+    machine.leave_to_a_user();
+    let (dir, lock) = (machine.dir(), machine.file("lock"));
+    let set = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    let chmod = |path: &Path| format!("chmod u+rwX {}", path.display());
+    {
+        let _running = machine.start();
+        set(&dir, 0o555);
+        let invite = machine.dddns(&["invite", "--address", "192.0.2.7"]).with(1);
+        let told = invite.saying(&["no invite was made", "state.json: Permission denied", &chmod(&dir)]).stderr;
+        assert!(!told.contains("restart"), "there is nothing that a restart would undo: {told}");
+        machine.dddns(&["leave"]).with(1).saying(&[
+            "a restart of the node would undo it",
+            "remove it yourself",
+            "keeps trying",
+        ]);
+    }
+    machine.dddns(&["run"]).with(1).saying(&["control.sock", &chmod(&dir)]);
+    set(&dir, 0o755);
+    set(&lock, 0o400);
+    machine.dddns(&["init"]).with(1).saying(&["cannot lock", &chmod(&lock)]);
+    fs::remove_file(lock).unwrap();
+    set(&dir, 0o555);
+    for command in ["init", "run"] {
+        let told = machine.dddns(&[command]).with(1).saying(&["cannot lock", &chmod(&dir)]).stderr;
+        assert!(!told.contains("another user"), "it is that user: {told}");
+    }
+    set(&dir, 0o755);
 }
 
 #[cfg(unix)]

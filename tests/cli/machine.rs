@@ -52,6 +52,9 @@ impl Ended {
 pub(crate) struct Machine {
     root: tempfile::TempDir,
     pub(crate) listen: SocketAddr,
+    program: PathBuf,
+    #[cfg(unix)]
+    user: Option<u32>,
 }
 
 impl Machine {
@@ -67,7 +70,33 @@ impl Machine {
         } else {
             SocketAddr::from(([127, 0, 0, 1], 20_000 + u16::from(low) * 128 + u16::from(nth)))
         };
-        Self { root: tempfile::tempdir().unwrap(), listen }
+        Self {
+            root: tempfile::tempdir().unwrap(),
+            listen,
+            program: env!("CARGO_BIN_EXE_dddns").into(),
+            #[cfg(unix)]
+            user: None,
+        }
+    }
+
+    /// Leaves the machine to a user who can only write what he may: root can write everything.
+    #[cfg(unix)]
+    pub(crate) fn leave_to_a_user(&mut self) {
+        use std::os::unix::fs::{MetadataExt, chown};
+
+        const USER: u32 = 7733;
+        let root = self.root.path();
+        if std::fs::metadata(root).unwrap().uid() != 0 {
+            return;
+        }
+        // The program may be where only root can go.
+        let program = root.join("dddns");
+        std::fs::copy(&self.program, &program).unwrap();
+        let files = std::fs::read_dir(self.dir()).unwrap().map(|file| file.unwrap().path());
+        for path in [root.to_owned(), self.dir()].into_iter().chain(files) {
+            chown(path, Some(USER), None).unwrap();
+        }
+        (self.program, self.user) = (program, Some(USER));
     }
 
     /// A machine on which `dddns init` was run.
@@ -89,8 +118,12 @@ impl Machine {
 
     /// The program, to be run in this machine's environment.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
-        let mut command = bare(self.root.path());
+        let mut command = clean(&self.program, self.root.path());
         command.env("DDDNS_STATE_DIR", self.dir()).args(args);
+        #[cfg(unix)]
+        if let Some(user) = self.user {
+            std::os::unix::process::CommandExt::uid(&mut command, user);
+        }
         command
     }
 
@@ -196,7 +229,11 @@ impl Drop for Running<'_> {
 
 /// The program in an environment that says nothing about dddns.
 pub(crate) fn bare(home: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_dddns"));
+    clean(env!("CARGO_BIN_EXE_dddns").as_ref(), home)
+}
+
+fn clean(program: &Path, home: &Path) -> Command {
+    let mut command = Command::new(program);
     for name in ["DDDNS_STATE_DIR", "DDDNS_CONFIG", "STATE_DIRECTORY", "NO_COLOR", "NOTIFY_SOCKET", "XDG_STATE_HOME"] {
         command.env_remove(name);
     }
