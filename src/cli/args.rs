@@ -160,6 +160,14 @@ impl Global {
         }
     }
 
+    /// Warns the person at the terminal of what is wrong with a result.
+    pub(super) fn warn(&self, text: &str) {
+        if self.quiet < 2 {
+            // As with a hint: the result counts.
+            let _ = writeln!(std::io::stderr().lock(), "warning: {text}");
+        }
+    }
+
     /// How to write on standard output.
     pub(super) fn stdout_style(&self) -> Style {
         Style::new(self.color(std::io::stdout().is_terminal()))

@@ -22,7 +22,7 @@ use crate::node::error::CommandError;
 const CLOCK_OFF: u64 = 60;
 
 /// What a person is told then.
-const CLOCK_WARNING: &str = "\nThis time is by the node's clock, which is not the system's any more: the system's was set after the node had \
+const CLOCK_WARNING: &str = "this invite ends by the node's clock, which is not the system's any more: the system's was set after the node had \
                              started, or the machine slept. Once the node restarts, the invite may end early or late: restart it \
                              first, and make another one.";
 
@@ -42,7 +42,8 @@ pub(super) struct Args {
     #[arg(long)]
     qr: bool,
 
-    /// Print a JSON object
+    /// Print a JSON object: schema dddns.invite/1; clock_is_off says that the node's clock, by which it expires, is not
+    /// the system's
     #[arg(long)]
     json: bool,
 }
@@ -53,6 +54,7 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
     let request = Request::Invite { ttl_ms, addresses: args.address.clone() };
     let Reply::Invite(invite) = node_client::ask(global, &request)? else { return Err(node_client::nonsense()) };
     let token: Option<Token> = invite.token.parse().ok();
+    let clock_is_off = token.as_ref().is_some_and(|token| clock_is_off(token.expiry(), args.ttl, clock::unix()));
 
     let mut out = std::io::stdout().lock();
     if args.json {
@@ -64,6 +66,7 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
             "id": id,
             "inviter": inviter,
             "expires": invite.expires,
+            "clock_is_off": clock_is_off,
             "addresses": invite.addresses,
         });
         writeln!(out, "{object:#}")?;
@@ -76,18 +79,20 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
         let picture = code.render::<Dense1x2>().quiet_zone(true).build();
         writeln!(std::io::stderr().lock(), "{picture}")?;
     }
-    let warning = token.map_or("", |token| clock_warning(token.expiry(), args.ttl, clock::unix()));
     global.hint(&format!(
-        "Valid for one node until {}. There:  dddns join TOKEN && dddns run\nWhoever has the token can join: send it by a channel you trust.{warning}",
+        "Valid for one node until {}. There:  dddns join TOKEN && dddns run\nWhoever has the token can join: send it by a channel you trust.",
         invite.expires
     ));
+    if clock_is_off {
+        global.warn(CLOCK_WARNING);
+    }
     Ok(Exit::Done)
 }
 
-/// What to add where an invite that was made now, for so long, does not end when it should.
-fn clock_warning(expiry: u64, ttl: Duration, now: Duration) -> &'static str {
+/// Whether an invite that was made now, for so long, does not end when it should.
+fn clock_is_off(expiry: u64, ttl: Duration, now: Duration) -> bool {
     let made = expiry.saturating_sub(ttl.as_secs());
-    if now.as_secs().abs_diff(made) > CLOCK_OFF { CLOCK_WARNING } else { "" }
+    now.as_secs().abs_diff(made) > CLOCK_OFF
 }
 
 /// The longest and the shortest life of a token are the core's.
@@ -110,10 +115,10 @@ mod tests {
         let (ttl, now) = (Duration::from_secs(3600), Duration::from_secs(1_000_000));
         let expiry = (now + ttl).as_secs();
         for right in [expiry - CLOCK_OFF, expiry, expiry + CLOCK_OFF] {
-            assert_eq!(clock_warning(right, ttl, now), "");
+            assert!(!clock_is_off(right, ttl, now), "{right}");
         }
         for off in [0, expiry - CLOCK_OFF - 1, expiry + CLOCK_OFF + 1] {
-            assert_eq!(clock_warning(off, ttl, now), CLOCK_WARNING);
+            assert!(clock_is_off(off, ttl, now), "{off}");
         }
     }
 }

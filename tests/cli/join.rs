@@ -1,6 +1,8 @@
 //! `dddns join` and `dddns invite`.
 
 use std::fs;
+#[cfg(unix)]
+use std::io::{BufRead, BufReader, Write};
 use std::net::UdpSocket;
 
 use dddns::auth::invite::Token;
@@ -167,7 +169,7 @@ fn an_invite_is_a_token_alone_on_standard_output() {
 
     let invite =
         garage.dddns(&["invite", "--address", "192.0.2.7", "--address", "[2001:db8::7]:9", "--json"]).with(0).json();
-    assert_eq!(invite["schema"], "dddns.invite/1");
+    assert_eq!((&invite["schema"], &invite["clock_is_off"]), (&"dddns.invite/1".into(), &false.into()));
     let port = garage.listen.port();
     let addresses: Vec<&str> = invite["addresses"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
     assert_eq!(addresses, [format!("192.0.2.7:{port}").as_str(), "[2001:db8::7]:9"]);
@@ -192,4 +194,34 @@ fn who_has_a_name_that_a_member_has_is_told_and_shown_by_another_one() {
         (&"raspberrypi".into(), &"raspberrypi".into())
     );
     attic.dddns(&["forget", &shown]).with(1).saying(&["this is the node itself"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_node_whose_clock_is_not_the_systems_is_told_to_whoever_wants_warnings() {
+    let machine = Machine::set_up("garage");
+    let made = {
+        let _running = machine.start();
+        machine.invite().parse::<Token>().unwrap()
+    };
+    // In place of the node: what it would answer two days ago.
+    let expiry = made.expiry() - 2 * 24 * 3_600;
+    let token = Token::new(made.id(), [7; 32], made.inviter(), expiry, made.addresses()).unwrap();
+    let invite = serde_json::json!({"token": token.to_string(), "expires": "then", "addresses": []});
+    let reply = serde_json::json!({"schema": "dddns.control/1", "reply": {"invite": invite}});
+    let _ = fs::remove_file(machine.file("control.sock"));
+    let listener = std::os::unix::net::UnixListener::bind(machine.file("control.sock")).unwrap();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().map(Result::unwrap) {
+            BufReader::new(&stream).read_line(&mut String::new()).unwrap();
+            writeln!(stream, "{reply}").unwrap();
+        }
+    });
+    let (hint, warning) = ("Valid for one node until", "not the system's any more");
+    for (args, hinted, warned) in [(&[][..], true, true), (&["-q"], false, true), (&["-qq"], false, false)] {
+        let told = machine.dddns(&[&["invite"], args].concat()).with(0).stderr;
+        assert_eq!((told.contains(hint), told.contains(warning)), (hinted, warned), "{args:?}: {told}");
+        assert_eq!(told.is_empty(), !hinted && !warned, "{args:?}: {told}");
+    }
+    assert_eq!(machine.dddns(&["invite", "--json"]).with(0).json()["clock_is_off"], true);
 }
