@@ -132,7 +132,9 @@ impl Global {
     pub(super) fn command(&self, command: &str) -> String {
         let quoted = |path: &PathBuf| {
             let text = path.display().to_string();
-            if text.contains([' ', '\'', '"', '$', '\\']) { format!("'{text}'") } else { text }
+            // What no shell takes for anything but itself.
+            let plain = |c: char| c.is_alphanumeric() || "/._-+:@%,".contains(c);
+            if text.chars().all(plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
         };
         let dir = self.state_dir.as_ref().map(|dir| format!(" --state-dir {}", quoted(dir))).unwrap_or_default();
         let config = self.config.as_ref().map(|file| format!(" --config {}", quoted(file))).unwrap_or_default();
@@ -223,6 +225,10 @@ mod tests {
             |command: &str| format!("run  {command} init  or  {command} join TOKEN  with an invite of dddns invite");
         let whole = error("dddns --state-dir '/my dir' --config /c.toml");
         assert_eq!((cli.global.addressed(&error("dddns")), cli.global.addressed(&whole)), (whole.clone(), whole));
+        for (dir, typed) in [("a&b", "'a&b'"), ("it's", r"'it'\''s'"), ("/mnt/ümlaut-1", "/mnt/ümlaut-1")] {
+            let cli = Cli::try_parse_from(["dddns", "run", "--state-dir", dir]).ok().unwrap();
+            assert_eq!(cli.global.command("status"), format!("dddns --state-dir {typed} status"));
+        }
         let cli = Cli::try_parse_from(["dddns", "run"]).ok().unwrap();
         assert_eq!(cli.global.command("status"), "dddns status");
         assert_eq!(cli.global.addressed(&error("dddns")), error("dddns"));

@@ -7,13 +7,15 @@ use crate::config::MaxMembers;
 #[non_exhaustive]
 pub enum CommandError {
     /// The node belongs to no cluster.
-    #[error("this node belongs to no cluster yet: run dddns init, or dddns join with an invite")]
+    #[error(
+        "this node belongs to no cluster yet: run  dddns init  for a new cluster, or  dddns join TOKEN  with an invite"
+    )]
     NoCluster,
     /// The node belongs to a cluster already.
     #[error("this node already belongs to a cluster")]
     HasCluster,
     /// The node was removed from its cluster.
-    #[error("this node was removed from its cluster: run dddns join with a new invite")]
+    #[error("this node was removed from its cluster: run  dddns join TOKEN  with a new invite")]
     Removed,
     /// The invite holds a public key that no secret key has.
     #[error("the invite's key is not valid, so nobody can answer: ask for a new invite")]
@@ -37,12 +39,12 @@ pub enum CommandError {
     #[error("this node has stopped")]
     Stopped,
     /// The node itself was named where another one is to be.
-    #[error("this is the node itself: to take it out of its cluster run dddns leave")]
+    #[error("this is the node itself: to take it out of its cluster run  dddns leave")]
     Itself,
     /// Nobody has said yet with what number the member was admitted, and a removal without it would not hold.
     #[error(
         "the record of this member has not come yet, and a removal without it would not hold: try again once another member \
-         was met, or take this node out of the cluster with dddns leave"
+         was met, or, to take this node out of the cluster, run  dddns leave"
     )]
     Unlisted,
     /// No member has this ID.
