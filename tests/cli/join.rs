@@ -193,7 +193,7 @@ fn who_has_a_name_that_a_member_has_is_told_and_shown_by_another_one() {
         (&garage.status()["node"]["name"], &attic.status()["peers"][0]["name"]),
         (&"raspberrypi".into(), &"raspberrypi".into())
     );
-    attic.dddns(&["forget", &shown]).with(1).saying(&["this is the node itself"]);
+    attic.dddns(&["forget", &shown]).with(6).saying(&["that is this node itself"]);
 }
 
 #[cfg(unix)]
